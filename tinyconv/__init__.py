@@ -1,0 +1,138 @@
+"""tinyconv: convolutional networks on NumPy and Numba, with PyTorch's names.
+
+    import tinyconv as torch
+    import tinyconv.nn as nn
+    import tinyconv.nn.functional as F
+"""
+
+import numpy as _np
+
+from tinyconv import autograd, cuda, data, kernels, nn, optim, utils
+from tinyconv.autograd import (
+    Tensor,
+    enable_grad,
+    get_default_dtype,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_default_dtype,
+    set_grad_enabled,
+)
+from tinyconv.kernels import get_num_threads, set_num_threads
+from tinyconv.nn.functional import log_softmax, softmax
+from tinyconv.ops.arithmetic import (
+    add,
+    allclose,
+    clamp,
+    div,
+    eq,
+    equal,
+    ge,
+    gt,
+    isfinite,
+    isnan,
+    le,
+    logical_and,
+    logical_not,
+    logical_or,
+    lt,
+    maximum,
+    minimum,
+    mul,
+    ne,
+    neg,
+    pow,
+    remainder,
+    sub,
+    where,
+)
+from tinyconv.ops.creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from tinyconv.ops.index import gather, index_select, masked_fill
+from tinyconv.ops.join import cat, chunk, split, stack, unbind
+from tinyconv.ops.linalg import matmul
+from tinyconv.ops.pointwise import (
+    abs,
+    cos,
+    erf,
+    exp,
+    expm1,
+    log,
+    log1p,
+    relu,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    tanh,
+)
+from tinyconv.ops.random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    set_rng_state,
+)
+from tinyconv.ops.reduce import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    std,
+    sum,
+    var,
+)
+from tinyconv.ops.shape import (
+    clone,
+    flatten,
+    flip,
+    permute,
+    reshape,
+    squeeze,
+    t,
+    transpose,
+    unsqueeze,
+)
+from tinyconv.ops.shape import device_type as device
+
+__version__ = "0.1.0"
+
+float = float32 = _np.dtype(_np.float32)
+double = float64 = _np.dtype(_np.float64)
+uint8, int8, int16 = (_np.dtype(name) for name in ("uint8", "int8", "int16"))
+int = int32 = _np.dtype(_np.int32)
+long = int64 = _np.dtype(_np.int64)
+bool = _np.dtype(_np.bool_)
+mm = bmm = matmul
+clip = clamp
+
+__all__ = [name for name in globals() if not name.startswith("_")]

@@ -1,0 +1,38 @@
+"""The engine: Tensor, Function, the backward walk and its modes. It knows no op."""
+
+from tinyconv.autograd.anomaly import detect_anomaly
+from tinyconv.autograd.backward import backward, grad
+from tinyconv.autograd.checkpoint import checkpoint
+from tinyconv.autograd.function import Function, once_differentiable
+from tinyconv.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from tinyconv.autograd.tensor import Tensor, get_default_dtype, set_default_dtype
+
+
+def Variable(data, requires_grad=False):
+    """The Tensor itself, as in PyTorch since 0.4; kept for older scripts."""
+    return data.requires_grad_(requires_grad) if requires_grad else data
+
+
+__all__ = [
+    "Function",
+    "Tensor",
+    "Variable",
+    "backward",
+    "checkpoint",
+    "detect_anomaly",
+    "enable_grad",
+    "get_default_dtype",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "once_differentiable",
+    "set_default_dtype",
+    "set_grad_enabled",
+]

@@ -1,0 +1,294 @@
+"""The walk from outputs back to leaves.
+
+Nodes are numbered as they are made, and an op can only use tensors that exist: the
+parents of a node have smaller numbers. So taking the youngest waiting node first
+visits each node once, after all that consume its outputs. A heap is all it takes: no
+recursion, no counting of uses beforehand.
+"""
+
+import heapq
+
+import numpy as np
+
+from tinyconv.autograd.modes import set_grad_enabled, state
+from tinyconv.autograd.tensor import Tensor
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """Add d(tensors)/d(leaf) to ``.grad`` of every leaf that they were computed from.
+
+    Args:
+        tensors: Tensor or sequence of them.
+        grad_tensors: cotangents of the same shapes; None stands for 1 on scalars.
+        retain_graph: keep saved data for another walk; default ``create_graph``.
+        create_graph: record the walk, so that gradients can be differentiated again.
+        inputs: add to these tensors only (leaves or not).
+
+    Raises:
+        RuntimeError: no cotangent for a non-scalar, nothing recorded, graph released.
+
+    >>> import tinyconv as tc
+    >>> x = tc.tensor([3.0], requires_grad=True)
+    >>> tc.autograd.backward(x * x)
+    >>> x.grad
+    tensor([6.])
+    """
+    targets = None
+    if inputs is not None:
+        targets = _sequence(inputs, "inputs")
+        if not targets:
+            raise RuntimeError("backward: inputs is empty; give None for all leaves")
+    pairs = _cotangents(tensors, grad_tensors)
+    captured, leaves = _walk(pairs, targets, retain_graph, create_graph)
+    # only now, when nothing can fail any more, are the leaves touched
+    if targets is not None:
+        leaves = [(t, g) for t, g in zip(targets, captured) if g is not None]
+    for leaf, gradient in leaves:
+        _accumulate(leaf, gradient, create_graph)
+
+
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    allow_unused=None,
+    materialize_grads=False,
+):
+    """Return d(outputs)/d(inputs), weighed by ``grad_outputs``; ``.grad`` stays as it is.
+
+    Args:
+        outputs, inputs: Tensor or sequence of them; ``inputs`` may be leaves or not.
+        grad_outputs: cotangents of the outputs' shapes; None stands for 1 on scalars.
+        retain_graph: keep saved data for another walk; default ``create_graph``.
+        create_graph: record the walk, so that the result can be differentiated again.
+        allow_unused: give None for inputs that the outputs do not depend on.
+        materialize_grads: give zeros for them instead.
+
+    Returns:
+        tuple of Tensors, one per input.
+
+    Raises:
+        RuntimeError: an input that does not require grad or was not used.
+
+    >>> import tinyconv as tc
+    >>> x = tc.tensor(2.0, requires_grad=True)
+    >>> (g,) = tc.autograd.grad(x**3, x, create_graph=True)
+    >>> tc.autograd.grad(g, x)
+    (tensor(12.),)
+    """
+    inputs = _sequence(inputs, "inputs")
+    if allow_unused is False and materialize_grads:
+        raise ValueError("grad: materialize_grads=True contradicts allow_unused=False")
+    for i, t in enumerate(inputs):
+        if not t._requires_grad:
+            raise RuntimeError(
+                f"grad: input {i} (shape {list(t.shape)}) does not require grad; set "
+                "requires_grad=True before it is used"
+            )
+    pairs = _cotangents(outputs, grad_outputs)
+    captured, _ = _walk(pairs, inputs, retain_graph, create_graph)
+    for i, (t, g) in enumerate(zip(inputs, captured)):
+        if g is not None:
+            continue
+        if materialize_grads:
+            captured[i] = Tensor._wrap(np.zeros_like(t.array))
+        elif not allow_unused:
+            raise RuntimeError(
+                f"grad: the outputs do not depend on input {i} (shape {list(t.shape)}); give "
+                "allow_unused=True to get None for it"
+            )
+    return tuple(captured)
+
+
+def _sequence(tensors, what):
+    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for t in tensors:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{what}: wants Tensors, got {type(t).__name__}")
+    return tensors
+
+
+def _cotangents(tensors, grads):
+    """Pair each output with its checked cotangent."""
+    tensors = _sequence(tensors, "outputs")
+    grads = [None] * len(tensors) if grads is None else grads
+    grads = [grads] if isinstance(grads, Tensor) else list(grads)
+    if len(grads) != len(tensors):
+        raise RuntimeError(f"got {len(grads)} cotangents for {len(tensors)} outputs")
+    pairs = []
+    for y, g in zip(tensors, grads):
+        if not y._requires_grad:
+            raise RuntimeError(
+                "backward: the tensor does not require grad and has no grad_fn: nothing was "
+                "recorded on the way to it"
+            )
+        if g is None:
+            if y.array.size != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs; this one has shape "
+                    f"{list(y.shape)}: reduce it (.sum(), .mean()) or give its cotangent"
+                )
+            g = Tensor._wrap(np.ones_like(y.array))
+        elif not isinstance(g, Tensor) or g.shape != y.shape:
+            got = f"shape {list(g.shape)}" if isinstance(g, Tensor) else type(g).__name__
+            raise RuntimeError(f"cotangent of an output of shape {list(y.shape)}: got {got}")
+        pairs.append((y, g if g.dtype == y.dtype else g.to(y.dtype)))
+    return pairs
+
+
+def _walk(pairs, targets, retain_graph, create_graph):
+    """Walk from ``pairs`` of (output, cotangent).
+
+    Returns the gradients of ``targets`` in order (None where nothing arrived), and all
+    (leaf, gradient) in order of arrival.
+    """
+    if retain_graph is None:
+        retain_graph = create_graph
+    wanted = {}
+    for t in targets or ():
+        wanted[_place(t)] = None
+    useful = None if targets is None else _leading_to(wanted, pairs)
+
+    waiting = {}  # node -> cotangent per output
+    leaves = {}  # leaf -> its gradient so far
+    heap = []
+
+    def send(node, i, g):
+        if isinstance(node, Tensor):
+            leaves[node] = g if node not in leaves else leaves[node] + g
+            return
+        if node not in waiting:
+            waiting[node] = [None] * len(node.output_meta)
+            heapq.heappush(heap, node)
+        slots = waiting[node]
+        slots[i] = g if slots[i] is None else slots[i] + g
+
+    with set_grad_enabled(create_graph):
+        for y, g in pairs:
+            send(*_place(y), g)
+        while heap:
+            node = heapq.heappop(heap)
+            grads = waiting.pop(node)
+            for i, g in enumerate(grads):
+                if g is not None:
+                    grads[i] = g = _observe(g, node.hooks.get(i), node.retains.get(i))
+                    if (node, i) in wanted:
+                        wanted[(node, i)] = g
+            if useful is None or node in useful:
+                results = _differentiate(node, grads, useful, wanted)
+                for edge, g in zip(node.edges, results):
+                    if edge is not None and g is not None:
+                        if useful is None or edge[0] in useful or edge in wanted:
+                            send(*edge, g)
+                if not retain_graph:
+                    node.release()
+        for leaf, g in leaves.items():
+            leaves[leaf] = g = _observe(g, leaf._hooks, None)
+            if (leaf, 0) in wanted:
+                wanted[(leaf, 0)] = g
+    return [wanted[_place(t)] for t in targets or ()], list(leaves.items())
+
+
+def _place(tensor):
+    """Where the walk meets ``tensor``: (its node or, for a leaf, itself; output number)."""
+    return (tensor if tensor.grad_fn is None else tensor.grad_fn), tensor.output_nr
+
+
+def _leading_to(wanted, pairs):
+    """The nodes from which some wanted tensor can be reached."""
+    seen = set()
+    stack = [y.grad_fn for y, _ in pairs if y.grad_fn is not None]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(
+                e[0] for e in node.edges if e is not None and not isinstance(e[0], Tensor)
+            )
+    useful = set()
+    for node in sorted(seen, reverse=True):  # oldest first: parents are settled before children
+        if any(e is not None and (e in wanted or e[0] in useful) for e in node.edges):
+            useful.add(node)
+    return useful
+
+
+def _observe(g, hooks, retains):
+    """Let hooks see or replace a finished gradient; fill ``.grad`` where it is retained."""
+    for hook in list((hooks or {}).values()):
+        replaced = hook(g)
+        if replaced is not None:
+            if not isinstance(replaced, Tensor) or replaced.shape != g.shape:
+                raise RuntimeError(
+                    f"a tensor hook must return None or a Tensor of shape {list(g.shape)}"
+                )
+            g = replaced
+    for ref in retains or ():
+        tensor = ref()
+        if tensor is not None:
+            _accumulate(tensor, g, state.grad_enabled)
+    return g
+
+
+def _differentiate(node, grads, useful, wanted):
+    """Call ``node.backward`` and check what it returns."""
+    if node.materialize_grads:
+        for i, g in enumerate(grads):
+            if g is None:
+                shape, dtype = node.output_meta[i]
+                grads[i] = Tensor._wrap(np.zeros(shape, dtype))
+    needed = node.needs_input_grad
+    if useful is not None:
+        # a target further down: gradients of the other inputs would be thrown away
+        node.needs_input_grad = tuple(
+            e is not None and (e in wanted or e[0] in useful) for e in node.edges
+        )
+    try:
+        if state.detector is None:
+            results = type(node).backward(node, *grads)
+        else:
+            results = state.detector.backward(node, grads)
+    finally:
+        node.needs_input_grad = needed
+    results = results if isinstance(results, tuple) else (results,)
+    expected = len(node.edges)
+    # trailing arguments without a gradient (options, indices) need no None of their own
+    missing = node.edges[len(results) :]
+    if any(r is not None for r in results[expected:]) or any(e is not None for e in missing):
+        raise RuntimeError(
+            f"{node.name}.backward returned {len(results)} gradients, its forward took "
+            f"{expected} arguments"
+        )
+    return [
+        g if g is None or meta is None else _checked(node, i, g, meta)
+        for i, (g, meta) in enumerate(zip(results, node.input_meta))
+    ]
+
+
+def _checked(node, i, g, meta):
+    shape, dtype = meta
+    if not isinstance(g, Tensor):
+        raise TypeError(
+            f"{node.name}.backward returned {type(g).__name__} for argument {i}: write backward in "
+            "Tensor ops (wrap constants with tinyconv.tensor), so that it can be differentiated"
+        )
+    if g.array.shape != shape:
+        raise RuntimeError(
+            f"{node.name}.backward: gradient {i} has shape {list(g.shape)}, the argument had "
+            f"{list(shape)}"
+        )
+    return g if g.array.dtype == dtype else g.to(dtype)
+
+
+def _accumulate(tensor, g, create_graph):
+    if create_graph:
+        tensor.grad = g if tensor.grad is None else tensor.grad + g
+    elif tensor.grad is None:
+        # a copy of its own: the walk may have given the same array to several leaves
+        tensor.grad = Tensor._wrap(g.array.copy(order="C"))
+    elif tensor.grad._requires_grad:
+        tensor.grad = tensor.grad.detach() + g
+    else:
+        np.add(tensor.grad.array, g.array, out=tensor.grad.array)
+        tensor.grad._bump()

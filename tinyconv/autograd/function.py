@@ -1,0 +1,241 @@
+"""Function: one recorded op, and the node of the graph that it leaves behind."""
+
+import functools
+import itertools
+
+import numpy as np
+
+from tinyconv.autograd.modes import state
+from tinyconv.autograd.tensor import Tensor, from_edge, record_edge
+
+_number = itertools.count()
+
+
+class Function:
+    """An op with its derivative. Subclass it, write two methods, call ``apply``.
+
+    ``forward(ctx, *arrays, **options)`` gets NumPy arrays where the caller gave Tensors
+    and returns an array or a tuple of arrays. ``backward(ctx, *grads)`` gets Tensors,
+    one per output, and returns one Tensor or None per argument of ``forward``. Write it
+    in Tensor ops and every higher derivative follows. ``@staticmethod`` is optional:
+    ``ctx`` and ``self`` are the same object, the node of the graph.
+
+    >>> import numpy as np, tinyconv as tc
+    >>> class Exp(tc.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         y = np.exp(x)
+    ...         ctx.save_for_backward(y)
+    ...         return y
+    ...     @staticmethod
+    ...     def backward(ctx, gy):
+    ...         (y,) = ctx.saved_tensors
+    ...         return gy * y
+    >>> x = tc.zeros(2, requires_grad=True)
+    >>> Exp.apply(x).sum().backward()
+    >>> x.grad
+    tensor([1., 1.])
+    """
+
+    #: zeros instead of None for outputs that nobody used (``set_materialize_grads``)
+    materialize_grads = True
+
+    def __init__(self):
+        self.needs_input_grad = ()
+        self.edges = ()
+        self.hooks = {}
+        self.retains = {}
+        self.origin = None
+        self._saved = ()
+        self._to_save = ()
+        self._non_differentiable = ()
+
+    # -- for authors of ops -----------------------------------------------------------
+    def save_for_backward(self, *arrays):
+        """Declare what ``backward`` needs: inputs, outputs or other arrays.
+
+        They come back from ``saved_tensors`` as Tensors, joined to the graph where they
+        were inputs or outputs; they are let go once the node was walked.
+        """
+        self._to_save = arrays
+
+    def mark_non_differentiable(self, *arrays):
+        """Declare outputs (indices, masks) that have no gradient."""
+        self._non_differentiable = arrays
+
+    def set_materialize_grads(self, value):
+        """With False, ``backward`` gets None for outputs that nobody used."""
+        self.materialize_grads = bool(value)
+
+    @staticmethod
+    def forward(ctx, *arrays, **options):
+        raise NotImplementedError("a Function needs a forward(ctx, *arrays)")
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise NotImplementedError("a Function needs a backward(ctx, *grads) to be differentiated")
+
+    # -- the engine's side ----------------------------------------------------------
+    @property
+    def name(self):
+        return type(self).__name__
+
+    def __repr__(self):
+        return f"<{self.name}>"
+
+    def __lt__(self, other):
+        """Younger first: the order of the walk (see ``autograd.backward``)."""
+        return self.number > other.number
+
+    @classmethod
+    def apply(cls, *args, **options):
+        """Run ``forward`` on the arrays behind ``args`` and record the node."""
+        node = cls()
+        node.number = next(_number)
+        arrays = [a.array if isinstance(a, Tensor) else a for a in args]
+        recording = False
+        if state.grad_enabled:
+            node.needs_input_grad = tuple(
+                [isinstance(a, Tensor) and a._requires_grad for a in args]
+            )
+            recording = True in node.needs_input_grad
+        else:
+            node.needs_input_grad = (False,) * len(args)
+
+        if state.detector is None:
+            results = cls.forward(node, *arrays, **options)
+        else:
+            results = state.detector.forward(node, arrays, options)
+
+        several = isinstance(results, tuple)
+        outputs = []
+        for result in results if several else (results,):
+            outputs.append(_as_output(cls, result, args))
+        if recording:
+            node._record(args, outputs)
+        node._to_save = ()
+        return tuple(outputs) if several else outputs[0]
+
+    def _record(self, args, outputs):
+        self.edges = tuple([record_edge(a) if isinstance(a, Tensor) else None for a in args])
+        self.input_meta = tuple([_meta(a) if isinstance(a, Tensor) else None for a in args])
+        self.output_meta = tuple([_meta(y) for y in outputs])
+        fixed = [id(a) for a in self._non_differentiable]
+        for i, y in enumerate(outputs):
+            if y.array.dtype.kind in "fc" and id(y.array) not in fixed:
+                y.grad_fn, y.output_nr, y._requires_grad = self, i, True
+        self._saved = tuple([self._save(a, args, outputs) for a in self._to_save])
+        self._non_differentiable = ()
+
+    def _save(self, array, args, outputs):
+        """(array or how to get it again, edge, version counter, version)."""
+        if array is None:
+            return None
+        edge = counter = None
+        for a in args:
+            if isinstance(a, Tensor) and a.array is array:
+                edge, counter = record_edge(a), a._counter
+                break
+        else:
+            for i, y in enumerate(outputs):
+                if y.array is array:
+                    # not the Tensor itself: node and output would keep each other alive
+                    edge, counter = (i if y._requires_grad else None), y._counter
+                    break
+        if state.saver is not None:
+            array = state.saver.pack(array)
+        return array, edge, counter, counter and counter[0]
+
+    @property
+    def saved_tensors(self):
+        """What ``save_for_backward`` declared, as Tensors.
+
+        Raises:
+            RuntimeError: if the node was walked and released, or if a saved tensor was
+                changed in place since.
+        """
+        if self._saved is None:
+            raise RuntimeError(
+                f"{self.name}: backward a second time through the same graph, whose saved data "
+                "was released by the first walk. Give retain_graph=True to the first one if you "
+                "need two."
+            )
+        return tuple([self._unpack(entry) for entry in self._saved])
+
+    def _unpack(self, entry):
+        if entry is None:
+            return None
+        array, edge, counter, version = entry
+        if counter is not None and counter[0] != version:
+            raise RuntimeError(
+                f"{self.name}: a tensor that backward needs{_shape_of(array)} was changed in place "
+                f"after the forward pass (saved at version {version}, now {counter[0]})"
+                f"{self._where()}. Run backward before changing it, or change a .clone()."
+            )
+        if not isinstance(array, np.ndarray):
+            array = array.unpack()
+        if isinstance(edge, int):
+            edge = (self, edge)
+        return from_edge(array, edge, counter)
+
+    def _where(self):
+        return f"; the op was built {self.origin}" if self.origin else ""
+
+    def release(self):
+        """Let go of what was saved; from here on ``saved_tensors`` raises."""
+        if self._saved:
+            self._saved = None
+
+
+def _meta(tensor):
+    return tensor.array.shape, tensor.array.dtype
+
+
+def _shape_of(array):
+    return f" (shape {list(array.shape)})" if isinstance(array, np.ndarray) else ""
+
+
+def _as_output(cls, array, args):
+    if not isinstance(array, np.ndarray):
+        if isinstance(array, Tensor):
+            raise TypeError(f"{cls.__name__}.forward returned a Tensor; it works on arrays")
+        array = np.asarray(array)
+    if array.base is None:
+        for a in args:
+            if isinstance(a, Tensor) and a.array is array:
+                return Tensor._wrap(array[...], a._counter)
+        return Tensor._wrap(array)
+    # a view of an input shares its memory, and so its version counter
+    for a in args:
+        if isinstance(a, Tensor) and np.may_share_memory(array, a.array):
+            return Tensor._wrap(array[...] if array is a.array else array, a._counter)
+    return Tensor._wrap(array)
+
+
+def once_differentiable(backward):
+    """Decorate a ``backward`` that is not made of Tensor ops: second derivatives raise.
+
+    >>> import tinyconv as tc
+    >>> class Twice(tc.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return 2 * x
+    ...     @staticmethod
+    ...     @tc.autograd.once_differentiable
+    ...     def backward(ctx, gy):
+    ...         return tc.from_numpy(2 * gy.array)
+    >>> x = tc.ones(1, requires_grad=True)
+    >>> tc.autograd.grad(Twice.apply(x).sum(), x)
+    (tensor([2.]),)
+    """
+
+    @functools.wraps(backward)
+    def wrapped(ctx, *grads):
+        if state.grad_enabled:
+            raise RuntimeError(
+                f"{ctx.name}: its backward is marked once_differentiable, so create_graph=True "
+                "cannot go through it"
+            )
+        return backward(ctx, *grads)
+
+    return wrapped

@@ -1,0 +1,126 @@
+"""The switches of the engine, one set per thread.
+
+Every reader asks ``state.grad_enabled`` by attribute, so a switch thrown here is
+seen everywhere at once; every switch is put back in ``finally``.
+"""
+
+import functools
+import threading
+
+
+class _State(threading.local):
+    grad_enabled = True
+    #: an ``anomaly.Detector`` while ``detect_anomaly`` is on
+    detector = None
+    #: replaces ``save_for_backward``'s storage while ``checkpoint`` runs
+    saver = None
+    #: True while ``checkpoint`` runs a segment again: side effects
+    #: (running statistics) have happened already and must not happen twice
+    recomputing = False
+
+
+state = _State()
+
+
+class _GradMode:
+    """A context manager and decorator that sets ``state.grad_enabled``."""
+
+    mode = True
+
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
+        self._previous = []
+        # ``@no_grad`` without brackets decorates, as in PyTorch
+        return self(function) if callable(function) else self
+
+    def __enter__(self):
+        self._previous.append(state.grad_enabled)
+        state.grad_enabled = self.mode
+        return self
+
+    def __exit__(self, *exc):
+        state.grad_enabled = self._previous.pop()
+
+    def __call__(self, function):
+        mode = self.mode
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            previous, state.grad_enabled = state.grad_enabled, mode
+            try:
+                return function(*args, **kwargs)
+            finally:
+                state.grad_enabled = previous
+
+        return wrapped
+
+
+class no_grad(_GradMode):
+    """Record nothing inside: results have ``requires_grad=False``.
+
+    Works as ``with no_grad():``, ``@no_grad()`` and ``@no_grad``.
+
+    >>> import tinyconv as tc
+    >>> x = tc.ones(2, requires_grad=True)
+    >>> with tc.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    mode = False
+
+
+class inference_mode(no_grad):
+    """The same as ``no_grad``: kept for scripts that use PyTorch's newer name.
+
+    >>> import tinyconv as tc
+    >>> with tc.inference_mode():
+    ...     tc.is_grad_enabled()
+    False
+    """
+
+
+class enable_grad(_GradMode):
+    """Record again, inside a ``no_grad`` block.
+
+    >>> import tinyconv as tc
+    >>> with tc.no_grad(), tc.enable_grad():
+    ...     tc.is_grad_enabled()
+    True
+    """
+
+
+class set_grad_enabled(_GradMode):
+    """Turn recording on or off by a flag: at once, or for a ``with`` block.
+
+    >>> import tinyconv as tc
+    >>> with tc.set_grad_enabled(False):
+    ...     tc.is_grad_enabled()
+    False
+    """
+
+    def __new__(cls, mode):
+        self = super().__new__(cls)
+        self.mode = bool(mode)
+        self._before = state.grad_enabled
+        state.grad_enabled = self.mode
+        return self
+
+    def __enter__(self):
+        self._previous.append(self._before)
+        state.grad_enabled = self.mode
+        return self
+
+    def __call__(self, function):
+        state.grad_enabled = self._before  # as a decorator it takes effect inside only
+        return super().__call__(function)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are being recorded in this thread.
+
+    >>> import tinyconv as tc
+    >>> tc.is_grad_enabled()
+    True
+    """
+    return state.grad_enabled

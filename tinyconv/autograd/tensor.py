@@ -1,0 +1,275 @@
+"""Tensor: an array, and where it came from.
+
+The arithmetic is not here. ``tinyconv.ops.methods`` attaches it, so that the
+engine can be read without knowing a single op.
+"""
+
+import weakref
+
+import numpy as np
+
+from tinyconv.autograd.modes import state
+
+#: dtypes that a Tensor may have; complex ones serve complex-step checks only
+_DTYPES = frozenset(
+    np.dtype(name)
+    for name in (
+        "float32 float64 bool uint8 int8 int16 int32 int64 complex64 complex128".split()
+    )
+)
+_default_dtype = np.dtype(np.float32)
+
+
+def set_default_dtype(dtype) -> None:
+    """Set the dtype that Python floats become: float32 (default) or float64.
+
+    Raises:
+        TypeError: for any other dtype.
+
+    >>> import tinyconv as tc
+    >>> tc.set_default_dtype(tc.float64); tc.tensor(1.0).dtype
+    dtype('float64')
+    >>> tc.set_default_dtype(tc.float32)
+    """
+    global _default_dtype
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"set_default_dtype: got {dtype}, wants float32 or float64")
+    _default_dtype = dtype
+
+
+def get_default_dtype() -> np.dtype:
+    """The dtype that Python floats become.
+
+    >>> import tinyconv as tc
+    >>> tc.get_default_dtype()
+    dtype('float32')
+    """
+    return _default_dtype
+
+
+class Tensor:
+    """A NumPy array that remembers the op that made it.
+
+    Args:
+        data: array (kept without a copy), or numbers in nested lists (as the
+            default dtype, as PyTorch's ``Tensor`` does).
+        requires_grad: record what is computed from it.
+
+    ``array`` is the raw ndarray that kernels see. ``data`` and ``detach()`` are
+    Tensors on the same memory; ``numpy()`` refuses a tensor that requires grad.
+    ``grad`` is None until ``backward`` fills it.
+
+    >>> import tinyconv as tc
+    >>> x = tc.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = (
+        "array", "grad", "grad_fn", "output_nr", "_requires_grad", "_counter", "_hooks",
+        "_retains", "__weakref__", "__dict__",
+    )  # fmt: skip
+    #: NumPy must leave ``ndarray * Tensor`` to ``Tensor.__rmul__``
+    __array_ufunc__ = None
+
+    def __init__(self, data, requires_grad=False):
+        if isinstance(data, Tensor):
+            data = data.array
+        if not isinstance(data, (np.ndarray, np.generic)):
+            data = np.asarray(data, _default_dtype)
+        if data.dtype not in _DTYPES:
+            raise TypeError(
+                f"Tensor: dtype {data.dtype} is not supported; tinyconv computes in float32 and "
+                "float64, with integers as indices and bool as masks. Convert with .astype()."
+            )
+        # a view of its own: two Tensors never share one ndarray object, so the
+        # engine can tell by identity which input a saved array was
+        self._init(np.asarray(data)[...])
+        if requires_grad:
+            self.requires_grad = True
+
+    def _init(self, array):
+        self.array = array
+        self.grad = None
+        self.grad_fn = None
+        self.output_nr = 0
+        self._requires_grad = False
+        self._counter = [0]
+        self._hooks = None
+        self._retains = False
+
+    @classmethod
+    def _wrap(cls, array, counter=None):
+        """A Tensor on ``array`` without any check; ``counter`` is shared by aliases."""
+        self = cls.__new__(cls)
+        self._init(array)
+        if counter is not None:
+            self._counter = counter
+        return self
+
+    # -- what it is -----------------------------------------------------------------
+    @property
+    def shape(self):
+        return self.array.shape
+
+    @property
+    def dtype(self):
+        return self.array.dtype
+
+    @property
+    def ndim(self):
+        return self.array.ndim
+
+    @property
+    def requires_grad(self):
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag):
+        flag = bool(flag)
+        if flag and self.array.dtype.kind not in "fc":
+            raise RuntimeError(f"only floating point tensors can require grad, not {self.dtype}")
+        if self.grad_fn is not None and not flag:
+            raise RuntimeError("requires_grad can be cleared on leaves only; use .detach()")
+        self._requires_grad = flag
+
+    def requires_grad_(self, requires_grad=True):
+        """Set ``requires_grad`` in place and return self."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self):
+        """True for what the user made, False for what an op recorded."""
+        return self.grad_fn is None
+
+    @property
+    def _version(self):
+        return self._counter[0]
+
+    def _bump(self):
+        """Note that the values changed: every real write calls this."""
+        self._counter[0] += 1
+
+    # -- the same memory, other tensor ------------------------------------------------
+    def detach(self):
+        """The same memory as a leaf without history."""
+        return Tensor._wrap(self.array[...], self._counter)
+
+    @property
+    def data(self):
+        return self.detach()
+
+    @data.setter
+    def data(self, value):
+        value = value.array if isinstance(value, Tensor) else np.asarray(value)
+        self.array = value[...]
+        self._bump()
+
+    def numpy(self):
+        """The values as an ndarray on the same memory.
+
+        Raises:
+            RuntimeError: if the tensor requires grad (``.detach().numpy()`` says you mean it).
+        """
+        if self._requires_grad:
+            raise RuntimeError(
+                "numpy() on a Tensor that requires grad would lose its history silently: "
+                "use .detach().numpy()"
+            )
+        return self.array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    # -- gradients ------------------------------------------------------------------
+    def retain_grad(self):
+        """Keep ``.grad`` of this non-leaf after ``backward``."""
+        if not self._requires_grad:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
+        if self.grad_fn is not None and not self._retains:
+            self._retains = True
+            self.grad_fn.retains.setdefault(self.output_nr, []).append(weakref.ref(self))
+
+    def register_hook(self, hook):
+        """Call ``hook(grad)`` when this tensor's gradient is known.
+
+        A hook may return a new gradient to be used instead. Returns a handle with
+        ``remove()``.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("register_hook: this tensor does not require grad")
+        if self.grad_fn is not None:
+            hooks = self.grad_fn.hooks.setdefault(self.output_nr, {})
+        else:
+            if self._hooks is None:
+                self._hooks = {}
+            hooks = self._hooks
+        return RemovableHandle(hooks, hook)
+
+    def __copy__(self):
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo):
+        if self.grad_fn is not None:
+            raise RuntimeError(
+                "only leaf tensors can be copied with copy.deepcopy: use .detach().clone()"
+            )
+        new = type(self).__new__(type(self))
+        new._init(self.array.copy())
+        new._requires_grad = self._requires_grad
+        new.__dict__.update(self.__dict__)
+        memo[id(self)] = new
+        return new
+
+    def __reduce__(self):
+        return (_rebuild, (type(self), np.ascontiguousarray(self.array), self._requires_grad))
+
+    # identity, not value: Tensors are keys of the engine's tables (``==`` compares values)
+    __hash__ = object.__hash__
+
+
+def _rebuild(cls, array, requires_grad):
+    tensor = cls._wrap(array)
+    tensor._requires_grad = requires_grad
+    return tensor
+
+
+class RemovableHandle:
+    """What the ``register_*`` methods return: ``remove()`` takes the hook away again."""
+
+    def __init__(self, hooks, hook):
+        self._hooks = hooks
+        hooks[self] = hook
+
+    def remove(self):
+        self._hooks.pop(self, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.remove()
+
+
+def record_edge(tensor):
+    """Where ``tensor``'s gradient flows: (node, output number), (leaf, 0) or None."""
+    if not tensor._requires_grad:
+        return None
+    if tensor.grad_fn is None:
+        return tensor, 0
+    return tensor.grad_fn, tensor.output_nr
+
+
+def from_edge(array, edge, counter=None):
+    """The Tensor on ``array`` that hangs on ``edge`` of the graph."""
+    if edge is None or not state.grad_enabled:
+        return Tensor._wrap(array, counter)
+    node, output_nr = edge
+    if isinstance(node, Tensor):
+        return node
+    tensor = Tensor._wrap(array, counter)
+    tensor.grad_fn, tensor.output_nr, tensor._requires_grad = node, output_nr, True
+    return tensor

@@ -1,0 +1,58 @@
+"""ReLU, in one pass over memory each way."""
+
+import math
+
+import numpy as np
+
+from tinyconv.kernels import parallel
+from tinyconv.kernels.jit import kernel
+
+
+@kernel
+def _relu(x, y, start, stop):
+    for i in range(start, stop):
+        # written so that NaN comes through: every comparison with it is false
+        y[i] = 0 if x[i] <= 0 else x[i]
+
+
+@kernel
+def _relu_gradient(gy, y, gx, start, stop):
+    for i in range(start, stop):
+        gx[i] = 0 if y[i] <= 0 else gy[i]
+
+
+def relu(x):
+    """max(x, 0); NaN stays NaN."""
+    return _pass(_relu, x)
+
+
+def relu_gradient(gy, y):
+    """gy where y > 0 or y is NaN, else 0 (so 0 at the kink)."""
+    return _pass(_relu_gradient, gy, y)
+
+
+def _pass(function, *arrays):
+    flat = [_flat(a) for a in arrays]
+    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    result = out.reshape(-1)
+    parallel.run(
+        lambda _, start, stop: function(*flat, result, start, stop),
+        parallel.chunks(result.size, result.nbytes),
+    )
+    return out
+
+
+def _flat(a):
+    a = np.ascontiguousarray(a).reshape(-1)
+    return a if a.flags.writeable else a.copy()
+
+
+@kernel
+def _erf(x, y, start, stop):
+    for i in range(start, stop):
+        y[i] = math.erf(x[i])
+
+
+def erf(x):
+    """The error function, which NumPy lacks."""
+    return _pass(_erf, x)

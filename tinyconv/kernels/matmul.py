@@ -1,0 +1,162 @@
+"""The matrix product, and the two register tiles that it and the convolutions are made of.
+
+A tile keeps a small block of the result in registers while it runs along the depth:
+per step two loads of ``b`` and six broadcasts of ``a`` feed twelve multiply-adds.
+"""
+
+import numpy as np
+
+from tinyconv.kernels import parallel
+from tinyconv.kernels.jit import kernel, part
+from tinyconv.kernels.simd import fma, lanes, load, splat, store, total, zeros
+
+#: rows of the result that one tile keeps in registers
+ROWS = 6
+#: block sizes of the matrix product: depth x columns of ``b`` stay in the L2 cache
+_DEPTH, _COLUMNS = 256, 256
+
+
+@part
+def multiply_tile(a, ia, depth, b, ib, pitch_b, c, ic, pitch_c):
+    """c[6 x 2 registers] += a-panel (depth x 6) times b (depth rows of 2 registers)."""
+    n = lanes(c)
+    c1, c2, c3, c4, c5 = ic + pitch_c, ic + 2 * pitch_c, ic + 3 * pitch_c, 0, 0
+    c4, c5 = c3 + pitch_c, c3 + 2 * pitch_c
+    r00, r01 = load(c, ic), load(c, ic + n)
+    r10, r11 = load(c, c1), load(c, c1 + n)
+    r20, r21 = load(c, c2), load(c, c2 + n)
+    r30, r31 = load(c, c3), load(c, c3 + n)
+    r40, r41 = load(c, c4), load(c, c4 + n)
+    r50, r51 = load(c, c5), load(c, c5 + n)
+    for _ in range(depth):
+        b0, b1 = load(b, ib), load(b, ib + n)
+        s = splat(a, ia)
+        r00, r01 = fma(s, b0, r00), fma(s, b1, r01)
+        s = splat(a, ia + 1)
+        r10, r11 = fma(s, b0, r10), fma(s, b1, r11)
+        s = splat(a, ia + 2)
+        r20, r21 = fma(s, b0, r20), fma(s, b1, r21)
+        s = splat(a, ia + 3)
+        r30, r31 = fma(s, b0, r30), fma(s, b1, r31)
+        s = splat(a, ia + 4)
+        r40, r41 = fma(s, b0, r40), fma(s, b1, r41)
+        s = splat(a, ia + 5)
+        r50, r51 = fma(s, b0, r50), fma(s, b1, r51)
+        ia += 6
+        ib += pitch_b
+    store(c, ic, r00), store(c, ic + n, r01)
+    store(c, c1, r10), store(c, c1 + n, r11)
+    store(c, c2, r20), store(c, c2 + n, r21)
+    store(c, c3, r30), store(c, c3 + n, r31)
+    store(c, c4, r40), store(c, c4 + n, r41)
+    store(c, c5, r50), store(c, c5 + n, r51)
+
+
+@part
+def dot_tile(a, ia, pitch_a, b, ib, pitch_b, length, c, ic, pitch_c):
+    """c[4 x 3] += dot products of 4 rows of a with 3 rows of b, ``length`` numbers long."""
+    n = lanes(a)
+    a1, a2, a3 = ia + pitch_a, ia + 2 * pitch_a, ia + 3 * pitch_a
+    b1, b2 = ib + pitch_b, ib + 2 * pitch_b
+    r00 = r01 = r02 = r10 = r11 = r12 = zeros(a)
+    r20 = r21 = r22 = r30 = r31 = r32 = zeros(a)
+    for t in range(0, length, n):
+        v0, v1, v2 = load(b, ib + t), load(b, b1 + t), load(b, b2 + t)
+        s = load(a, ia + t)
+        r00, r01, r02 = fma(s, v0, r00), fma(s, v1, r01), fma(s, v2, r02)
+        s = load(a, a1 + t)
+        r10, r11, r12 = fma(s, v0, r10), fma(s, v1, r11), fma(s, v2, r12)
+        s = load(a, a2 + t)
+        r20, r21, r22 = fma(s, v0, r20), fma(s, v1, r21), fma(s, v2, r22)
+        s = load(a, a3 + t)
+        r30, r31, r32 = fma(s, v0, r30), fma(s, v1, r31), fma(s, v2, r32)
+    c[ic] += total(r00)
+    c[ic + 1] += total(r01)
+    c[ic + 2] += total(r02)
+    ic += pitch_c
+    c[ic] += total(r10)
+    c[ic + 1] += total(r11)
+    c[ic + 2] += total(r12)
+    ic += pitch_c
+    c[ic] += total(r20)
+    c[ic + 1] += total(r21)
+    c[ic + 2] += total(r22)
+    ic += pitch_c
+    c[ic] += total(r30)
+    c[ic + 1] += total(r31)
+    c[ic + 2] += total(r32)
+
+
+@kernel
+def _multiply(a, ia, row_a, col_a, b, ib, row_b, col_b, c, ic, N, K, start, stop):
+    """Rows ``start:stop`` of c (pitch N) = a (.. x K) @ b (K x N), all flat with strides."""
+    width = 2 * lanes(c)
+    block = np.zeros(_DEPTH * _COLUMNS, c.dtype)
+    panel = np.zeros(_DEPTH * ROWS, c.dtype)
+    tile = np.zeros(ROWS * width, c.dtype)
+    for k0 in range(0, K, _DEPTH):
+        depth = min(_DEPTH, K - k0)
+        for n0 in range(0, N, _COLUMNS):
+            columns = min(_COLUMNS, N - n0)
+            pitch = (columns + width - 1) // width * width
+            for k in range(depth):
+                for n in range(columns):
+                    block[k * pitch + n] = b[ib + (k0 + k) * row_b + (n0 + n) * col_b]
+                for n in range(columns, pitch):
+                    block[k * pitch + n] = 0
+            for m0 in range(start, stop, ROWS):
+                rows = min(ROWS, stop - m0)
+                for k in range(depth):
+                    for m in range(rows):
+                        panel[k * ROWS + m] = a[ia + (m0 + m) * row_a + (k0 + k) * col_a]
+                    for m in range(rows, ROWS):
+                        panel[k * ROWS + m] = 0
+                for j in range(0, columns, width):
+                    tile[:] = 0
+                    multiply_tile(panel, 0, depth, block, j, pitch, tile, 0, width)
+                    for m in range(rows):
+                        at = ic + (m0 + m) * N + n0 + j
+                        for n in range(min(width, columns - j)):
+                            c[at + n] += tile[m * width + n]
+
+
+def matmul(a, b):
+    """a (..., M, K) @ b (..., K, N) for float arrays of one dtype, batches broadcast.
+
+    Every sum runs in an order that depends on the shapes alone, which NumPy's product does
+    not promise when its own thread count changes.
+    """
+    M, K = a.shape[-2:]
+    N = b.shape[-1]
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    c = np.zeros(batch + (M, N), a.dtype)
+    if not c.size or not K:
+        return c
+    a, b = _strided(a), _strided(b)
+    a_of = np.broadcast_to(np.arange(a[1]).reshape(a[2]), batch).ravel()
+    b_of = np.broadcast_to(np.arange(b[1]).reshape(b[2]), batch).ravel()
+    flat = c.reshape(-1)
+    parts = parallel.chunks(-(-M // ROWS), a_of.size * M * N * K)
+    for i, (at_a, at_b) in enumerate(zip(a_of, b_of)):
+        parallel.run(
+            lambda _, first, last, i=i, at_a=at_a, at_b=at_b: _multiply(
+                a[0], int(at_a) * M * K, *a[3],
+                b[0], int(at_b) * K * N, *b[3],
+                flat, i * M * N, N, K, first * ROWS, min(last * ROWS, M),
+            ),
+            parts,
+        )  # fmt: skip
+    return c
+
+
+def _strided(x):
+    """(flat array, matrices in it, their batch shape, (row stride, column stride))."""
+    rows, columns = x.shape[-2:]
+    batch = x.shape[:-2]
+    if not x.flags.c_contiguous and np.swapaxes(x, -1, -2).flags.c_contiguous:
+        flat, strides = np.swapaxes(x, -1, -2).reshape(-1), (1, rows)
+    else:
+        flat, strides = np.ascontiguousarray(x).reshape(-1), (columns, 1)
+    if not flat.flags.writeable:  # Numba would compile another kernel for read-only arrays
+        flat = flat.copy()
+    return flat, int(np.prod(batch)), batch, strides

@@ -1,0 +1,159 @@
+"""Threads: one pool for all kernels.
+
+A kernel is serial machine code that works on a range of images (planes, rows) and lets
+go of the GIL. ``run`` cuts the range into chunks *by its size alone* and lets the pool's
+threads take them; so results are the same bit by bit for any number of threads, and one
+compiled body serves all: a kernel with Numba's own ``parallel=True`` takes three to four
+times as long to compile, and its workqueue layer may not be entered by two threads at once.
+"""
+
+import os
+import queue
+import threading
+
+_MAX_CHUNKS = 16
+#: multiply-adds or bytes of work below which waking a thread costs more than it gives
+_SERIAL = 1 << 18
+
+_num_threads = None
+_lock = threading.Lock()
+_pool = None
+
+
+def available_threads():
+    """The number of processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def get_num_threads() -> int:
+    """How many threads the kernels use; default: the processors that the process may use.
+
+    The variable ``TINYCONV_NUM_THREADS`` sets it from outside.
+
+    >>> import tinyconv as tc
+    >>> tc.get_num_threads() >= 1
+    True
+    """
+    global _num_threads
+    if _num_threads is None:
+        text = os.environ.get("TINYCONV_NUM_THREADS", "")
+        if text and (not text.isdecimal() or int(text) < 1):
+            raise ValueError(f"TINYCONV_NUM_THREADS={text!r}: wants a whole number of at least 1")
+        _num_threads = int(text) if text else available_threads()
+    return _num_threads
+
+
+def set_num_threads(number) -> None:
+    """Use ``number`` threads from here on. It changes no result, not by a bit.
+
+    Raises:
+        ValueError: for less than one.
+
+    >>> import tinyconv as tc
+    >>> before = tc.get_num_threads(); tc.set_num_threads(1)
+    >>> tc.get_num_threads(); tc.set_num_threads(before)
+    1
+    """
+    global _num_threads
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"set_num_threads: got {number!r}, wants a whole number of at least 1")
+    _num_threads = number
+
+
+def chunks(count, work):
+    """Cut ``range(count)`` into [(start, stop), ...], from its size and ``work`` alone."""
+    number = max(1, min(count, _MAX_CHUNKS, work // _SERIAL))
+    bounds = [i * count // number for i in range(number + 1)]
+    return list(zip(bounds, bounds[1:]))
+
+
+def run(body, parts):
+    """Call ``body(i, start, stop)`` for each part; ``body`` must release the GIL to gain.
+
+    The caller works too. The first exception is raised when all have ended.
+    """
+    helpers = min(get_num_threads(), len(parts)) - 1
+    if helpers < 1:
+        for i, (start, stop) in enumerate(parts):
+            body(i, start, stop)
+        return
+    job = _Job(body, parts)
+    pool = _get_pool()
+    for _ in range(helpers):
+        pool.give(job)
+    job.work()
+    job.finished.acquire()
+    if job.error is not None:
+        raise job.error
+
+
+class _Job:
+    """Chunks that any thread may take, in order."""
+
+    def __init__(self, body, parts):
+        self.body = body
+        self.todo = list(enumerate(parts))[::-1]
+        self.left = len(parts)
+        self.lock = threading.Lock()
+        self.finished = threading.Lock()
+        self.finished.acquire()
+        self.error = None
+
+    def work(self):
+        while True:
+            try:
+                i, (start, stop) = self.todo.pop()  # atomic under the GIL and in free threading
+            except IndexError:
+                return
+            try:
+                self.body(i, start, stop)
+            except BaseException as error:
+                self.error = self.error or error
+            with self.lock:
+                self.left -= 1
+                last = self.left == 0
+            if last:
+                self.finished.release()
+
+
+class _Pool:
+    """Daemon threads that wait for jobs. Several callers may give jobs at once."""
+
+    def __init__(self):
+        self.jobs = queue.SimpleQueue()
+        self.threads = 0
+
+    def give(self, job):
+        if self.threads < get_num_threads() - 1:
+            with _lock:
+                if self.threads < get_num_threads() - 1:
+                    self.threads += 1
+                    threading.Thread(target=self._serve, name="tinyconv", daemon=True).start()
+        self.jobs.put(job)
+
+    def _serve(self):
+        while True:
+            # no reference outlives the job: its arrays are the caller's to free
+            self.jobs.get().work()
+
+
+def _get_pool():
+    global _pool
+    if _pool is None:
+        with _lock:
+            if _pool is None:
+                _pool = _Pool()
+    return _pool
+
+
+def _after_fork():
+    """Threads do not survive a fork: the child starts a pool of its own."""
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,145 @@
+"""Vectors as Numba values: one register of the processor, written as readable Python.
+
+``load(array, i)`` reads as many numbers from ``array[i:]`` as a register holds, of the
+array's own dtype, so a kernel written with these is float32 and float64 from one source.
+"""
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, register_model
+
+#: 512-bit registers where the processor has them, else 256 (LLVM splits these where
+#: registers are smaller still)
+BITS = 512 if llvm.get_host_cpu_features().get("avx512f") else 256
+
+
+class Vector(types.Type):
+    """The Numba type of a register of floats."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        self.lanes = BITS // dtype.bitwidth
+        super().__init__(f"vector({dtype} x {self.lanes})")
+
+    def llvm_type(self):
+        element = ir.FloatType() if self.dtype.bitwidth == 32 else ir.DoubleType()
+        return ir.VectorType(element, self.lanes)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, vector.llvm_type())
+
+
+def _address(context, builder, signature, args):
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.gep(array.data, [args[1]])
+
+
+@intrinsic
+def lanes(typingctx, array):
+    """How many numbers of the array's dtype a register holds: a constant."""
+    count = BITS // array.dtype.bitwidth
+
+    def codegen(context, builder, signature, args):
+        return context.get_constant(types.intp, count)
+
+    return types.intp(array), codegen
+
+
+@intrinsic
+def load(typingctx, array, index):
+    """The register-full ``array[index:]`` of a flat array; no alignment is asked for."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        pointer = _address(context, builder, signature, args)
+        kind = vector.llvm_type()
+        return builder.load(
+            builder.bitcast(pointer, kind.as_pointer()), align=array.dtype.bitwidth // 8
+        )
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, array, index, value):
+    """``array[index:] = value`` for one register-full."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _address(context, builder, signature, args)
+        kind = value.llvm_type()
+        builder.store(
+            args[2], builder.bitcast(pointer, kind.as_pointer()), align=array.dtype.bitwidth // 8
+        )
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def splat(typingctx, array, index):
+    """``array[index]`` in every lane."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        number = builder.load(_address(context, builder, signature, args))
+        kind = vector.llvm_type()
+        single = builder.insert_element(
+            ir.Constant(kind, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
+        )
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), [0] * vector.lanes)
+        return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), zeros)
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def zeros(typingctx, array):
+    """A register of zeros of the array's dtype."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(vector.llvm_type(), [0.0] * vector.lanes)
+
+    return vector(array), codegen
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a * b + c in every lane: one instruction where the processor has it."""
+
+    def codegen(context, builder, signature, args):
+        # 'contract' fuses only where there is such an instruction; llvm.fma would call a
+        # library function per lane elsewhere
+        product = builder.fmul(args[0], args[1], flags=("contract",))
+        return builder.fadd(product, args[2], flags=("contract",))
+
+    return a(a, b, c), codegen
+
+
+@intrinsic
+def total(typingctx, vector):
+    """The sum of all lanes, as a balanced tree: a fixed order."""
+
+    def codegen(context, builder, signature, args):
+        value, count = args[0], vector.lanes
+        while count > 1:
+            count //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), count), list(range(k, k + count)))
+                for k in (0, count)
+            )
+            undefined = ir.Constant(value.type, ir.Undefined)
+            value = builder.fadd(
+                builder.shuffle_vector(value, undefined, low),
+                builder.shuffle_vector(value, undefined, high),
+            )
+        return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
+
+    return vector.dtype(vector), codegen
+
+
+__all__ = ["BITS", "fma", "lanes", "load", "splat", "store", "total", "zeros"]

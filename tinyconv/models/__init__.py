@@ -1,0 +1,17 @@
+"""Networks: one file per paper, one class per figure of it."""
+
+from tinyconv.models.inception_small import InceptionBlock, SmallInception
+from tinyconv.models.lenet import LeNet5
+from tinyconv.models.registry import get_model, list_models
+from tinyconv.models.resnet_cifar import BasicBlock, CifarResNet, ZeroPadShortcut
+
+__all__ = [
+    "BasicBlock",
+    "CifarResNet",
+    "InceptionBlock",
+    "LeNet5",
+    "SmallInception",
+    "ZeroPadShortcut",
+    "get_model",
+    "list_models",
+]

@@ -1,0 +1,44 @@
+"""Networks by name."""
+
+import difflib
+import functools
+
+from tinyconv.models.inception_small import SmallInception
+from tinyconv.models.lenet import LeNet5
+from tinyconv.models.resnet_cifar import CifarResNet
+
+_MODELS = {"lenet5": LeNet5, "inception_small": SmallInception}
+for _depth in (20, 32, 44, 56, 110):
+    for _shortcut in "AB":
+        _MODELS[f"cifar_resnet{_depth}_{_shortcut}"] = functools.partial(
+            CifarResNet, _depth, _shortcut
+        )
+
+
+def list_models():
+    """The names that ``get_model`` knows.
+
+    >>> import tinyconv as tc
+    >>> tc.models.list_models()[:2]
+    ['lenet5', 'inception_small']
+    """
+    return list(_MODELS)
+
+
+def get_model(name, **options):
+    """A new network by name; options (``in_channels``, ``num_classes``) go to its class.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest right ones.
+
+    >>> import tinyconv as tc
+    >>> tc.models.get_model("cifar_resnet20_A", in_channels=1).conv1.in_channels
+    1
+    """
+    known = {n.lower(): n for n in _MODELS}
+    key = str(name).lower().replace("-", "_")
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(known[n] for n in near)}?" if near else ""
+        raise ValueError(f"unknown model {name!r}; {hint or 'there are ' + ', '.join(_MODELS)}")
+    return _MODELS[known[key]](**options)

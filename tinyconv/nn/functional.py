@@ -1,0 +1,403 @@
+"""The functions behind the layers. Arguments are checked here, once; then one op is called.
+
+Names, arguments and defaults are PyTorch's. Additions: padding of convolutions and pools
+may be four numbers (left, right, top, bottom), and ``'same'`` works with any stride.
+"""
+
+import numpy as np
+
+from tinyconv import kernels
+from tinyconv.autograd import Tensor, no_grad
+from tinyconv.autograd.modes import state
+from tinyconv.kernels.geometry import pair
+from tinyconv.nn.losses import cross_entropy, l1_loss, mse_loss, nll_loss
+from tinyconv.ops import conv as conv_ops
+from tinyconv.ops import norm as norm_ops
+from tinyconv.ops import pool as pool_ops
+from tinyconv.ops import random as random_ops
+from tinyconv.ops import softmax as softmax_ops
+from tinyconv.ops.common import as_tensor, float_tensor
+from tinyconv.ops.index import one_hot
+from tinyconv.ops.pointwise import (
+    elu,
+    gelu,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+)
+from tinyconv.ops.shape import pad, unsqueeze
+
+__all__ = [
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "batch_norm", "conv2d",
+    "cross_entropy", "dropout", "dropout2d", "elu", "gelu", "hardtanh", "l1_loss", "leaky_relu",
+    "linear", "log_softmax", "logsigmoid", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "pad",
+    "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "tanh",
+]  # fmt: skip
+
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolve images with a bank of filters (cross-correlation, as everywhere in the field).
+
+    y[n,o,p,q] = b[o] + sum_{c,i,j} w[o,c,i,j] x[n, c, p sh + i dh - top, q sw + j dw - left]
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) without a batch; float32 or float64.
+        weight: (O, C / groups, kh, kw), same dtype.
+        bias: (O,) or None.
+        stride, dilation: int or (height, width).
+        padding: int, (height, width), (left, right, top, bottom), 'same' or 'valid'.
+        groups: output channel group g sees input channel group g only.
+
+    Returns:
+        (N, O, Ho, Wo), Ho = floor((H + top + bottom - dh (kh - 1) - 1) / sh) + 1.
+
+    Raises:
+        TypeError, ValueError: the shapes, dtypes or numbers that do not fit, and the rule.
+
+    Source: Dumoulin and Visin 2016, arXiv:1603.07285.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> F.conv2d(tc.ones(1, 1, 3, 3), tc.ones(1, 1, 2, 2)).sum()
+    tensor(16.)
+    """
+    x, single = _images(input, "conv2d")
+    w = float_tensor(weight, "conv2d")
+    shapes = f"input of shape {list(input.shape)}, weight of shape {list(w.shape)}"
+    if w.ndim != 4:
+        raise ValueError(f"conv2d: weight must have 4 dimensions (O, C / groups, kh, kw); {shapes}")
+    _same_dtype("conv2d", x, w, bias)
+    O, Cg = w.shape[:2]
+    if not isinstance(groups, int) or groups < 1 or O % groups:
+        raise ValueError(f"conv2d: groups={groups} must divide the {O} output channels; {shapes}")
+    if x.shape[1] != Cg * groups:
+        raise ValueError(
+            f"conv2d: input has {x.shape[1]} channels (shape {list(input.shape)}), weight wants "
+            f"{Cg * groups} (shape {list(w.shape)}, groups={groups})"
+        )
+    if bias is not None and bias.shape != (O,):
+        raise ValueError(f"conv2d: bias of shape {list(bias.shape)} must be [{O}]; {shapes}")
+    window = kernels.Window.of(w.shape[2:], stride, padding, dilation, x.shape[2:], "conv2d")
+    _check_fits("conv2d", window, x.shape[2:], window.output_shape(*x.shape[2:]))
+    y = conv_ops.Conv2d.apply(x, w, bias, window, groups)
+    return y[0] if single else y
+
+
+def max_pool2d(
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
+    return_indices=False,
+):
+    """The largest value of each window; NaN wins; the first of equal ones gets the gradient.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size, dilation: int or (height, width); stride: the kernel size by default.
+        padding: as in ``conv2d``, at most half the kernel; never the maximum itself.
+        ceil_mode: also take windows that hang over the end.
+        return_indices: return (values, int64 indices h W + v into each plane) instead.
+
+    Raises:
+        TypeError, ValueError: numbers or shapes that do not fit.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> F.max_pool2d(tc.arange(16.0).reshape(1, 1, 4, 4), 2)
+    tensor([[[[ 5.,  7.],
+              [13., 15.]]]])
+    """
+    x, single = _images(input, "max_pool2d")
+    stride = kernel_size if stride is None or stride == () or stride == [] else stride
+    window = kernels.Window.of(kernel_size, stride, padding, dilation, x.shape[2:], "max_pool2d")
+    _check_pool("max_pool2d", window, x.shape[2:], ceil_mode)
+    y, indices = pool_ops.MaxPool2d.apply(x, window, bool(ceil_mode))
+    if single:
+        y, indices = y[0], indices[0]
+    return (y, indices) if return_indices else y
+
+
+def avg_pool2d(
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    """The mean of each window.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size: int or (height, width); stride: the kernel size by default.
+        padding: zeros around the image, as in ``conv2d``, at most half the kernel.
+        ceil_mode: also take windows that hang over the end; they divide by what they cover.
+        count_include_pad: count padding cells in the divisor.
+        divisor_override: divide by this number instead.
+
+    Raises:
+        TypeError, ValueError: numbers or shapes that do not fit.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> F.avg_pool2d(tc.ones(1, 1, 3, 3), 3, stride=1, padding=1, count_include_pad=False).sum()
+    tensor(9.)
+    """
+    x, single = _images(input, "avg_pool2d")
+    stride = kernel_size if stride is None or stride == () or stride == [] else stride
+    window = kernels.Window.of(kernel_size, stride, padding, 1, x.shape[2:], "avg_pool2d")
+    output = _check_pool("avg_pool2d", window, x.shape[2:], ceil_mode)
+    if divisor_override == 0:
+        raise ValueError("avg_pool2d: divisor_override must not be 0")
+    inverse = pool_ops.reciprocal_divisors(
+        window, x.shape[2:], output, count_include_pad, divisor_override, x.dtype
+    )
+    y = pool_ops.AvgPool2d.apply(x, window, inverse)
+    return y[0] if single else y
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """Averages over a grid of windows that gives ``output_size`` for any input size.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        output_size: int or (height, width); None keeps that size. 1 is the global pool.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> F.adaptive_avg_pool2d(tc.ones(2, 3, 5, 7), 1).shape
+    (2, 3, 1, 1)
+    """
+    x, single = _images(input, "adaptive_avg_pool2d")
+    y = pool_ops.adaptive_avg_pool2d(x, _grid(x, output_size, "adaptive_avg_pool2d"))
+    return y[0] if single else y
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """Maxima over a grid of windows that gives ``output_size`` for any input size."""
+    x, single = _images(input, "adaptive_max_pool2d")
+    index = Tensor(_adaptive_argmax(x.array, _grid(x, output_size, "adaptive_max_pool2d")))
+    y = pool_ops.PlaneGather.apply(x, index)
+    if single:
+        y, index = y[0], index[0]
+    return (y, index) if return_indices else y
+
+
+def _adaptive_argmax(x, output):
+    H, W = x.shape[2:]
+    index = np.empty(x.shape[:2] + output, np.int64)
+    for p in range(output[0]):
+        h0, h1 = p * H // output[0], -(-(p + 1) * H // output[0])
+        for q in range(output[1]):
+            v0, v1 = q * W // output[1], -(-(q + 1) * W // output[1])
+            best = x[:, :, h0:h1, v0:v1].reshape(*x.shape[:2], -1).argmax(-1)
+            index[:, :, p, q] = (h0 + best // (v1 - v0)) * W + v0 + best % (v1 - v0)
+    return index
+
+
+def batch_norm(
+    input,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """Normalise each channel by its statistics, then scale and shift it.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, var biased.
+
+    Args:
+        input: (N, C) or (N, C, ...).
+        running_mean, running_var: (C,) or None; with ``training`` they move by
+            new = (1 - momentum) old + momentum batch, the batch's variance unbiased.
+        weight, bias: (C,) or None for 1 and 0.
+        training: use the batch's statistics (also if there are no running ones).
+
+    Raises:
+        ValueError: shapes that do not fit; training on one value per channel.
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+    """
+    x = float_tensor(input, "batch_norm")
+    if x.ndim < 2:
+        raise ValueError(f"batch_norm: wants (N, C, ...), got shape {list(x.shape)}")
+    C = x.shape[1]
+    given = dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    for name, value in given.items():
+        if value is not None and value.shape != (C,):
+            raise ValueError(
+                f"batch_norm: {name} has shape {list(value.shape)}, input of shape "
+                f"{list(x.shape)} has {C} channels"
+            )
+    _same_dtype("batch_norm", x, weight, bias)
+    column = (1, C) + (1,) * (x.ndim - 2)
+    if not training and running_mean is not None:
+        scale = (running_var + eps).rsqrt()
+        if weight is not None:
+            scale = scale * weight
+        y = (x - running_mean.reshape(column)) * scale.reshape(column)
+        return y if bias is None else y + bias.reshape(column)
+    count = x.array.size // C if C else 0
+    if count <= 1 and training:
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, got shape "
+            f"{list(x.shape)}; use a larger batch or eval()"
+        )
+    w = Tensor(np.ones(C, x.dtype)) if weight is None else weight
+    b = Tensor(np.zeros(C, x.dtype)) if bias is None else bias
+    y, mean, var = norm_ops.BatchNorm.apply(x, w, b, eps)
+    # a checkpoint's second run has moved them already
+    if running_mean is not None and not state.recomputing:
+        with no_grad():
+            running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
+            running_var.mul_(1 - momentum).add_(var, alpha=momentum * count / (count - 1))
+    return y
+
+
+def linear(input, weight, bias=None):
+    """y = x w^T + b for x (..., in), weight (out, in), bias (out,).
+
+    Raises:
+        ValueError: if the last size of ``input`` is not ``in``.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> F.linear(tc.ones(2, 3), tc.ones(4, 3)).shape
+    (2, 4)
+    """
+    x, w = float_tensor(input, "linear"), float_tensor(weight, "linear")
+    _same_dtype("linear", x, w, bias)
+    if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1]:
+        raise ValueError(
+            f"linear: input of shape {list(x.shape)} must end in the weight's input size, which is "
+            f"the last of {list(w.shape)}"
+        )
+    y = x @ w.transpose(0, 1)
+    return y if bias is None else y + bias
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Zero each element with probability ``p`` and scale the rest by 1 / (1 - p)."""
+    return _dropout(input, p, training, None, "dropout")
+
+
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """Zero whole channels of (N, C, ...) with probability ``p``."""
+    x = as_tensor(input, "dropout2d")
+    return _dropout(x, p, training, x.shape[:2] + (1,) * (x.ndim - 2), "dropout2d")
+
+
+def _dropout(input, p, training, shape, op):
+    if not 0 <= p <= 1:
+        raise ValueError(f"{op}: p={p} must be a probability from 0 to 1")
+    x = float_tensor(input, op)
+    return random_ops.dropout(x, p, shape) if training and p > 0 else x
+
+
+def softmax(input, dim=None, dtype=None):
+    """exp(x) / sum(exp(x)) along ``dim``."""
+    return softmax_ops.softmax(_with(input, dtype), _default_dim(input, dim))
+
+
+def log_softmax(input, dim=None, dtype=None):
+    """log(softmax(x)) along ``dim``."""
+    return softmax_ops.log_softmax(_with(input, dtype), _default_dim(input, dim))
+
+
+def _with(input, dtype):
+    return input if dtype is None else input.to(dtype)
+
+
+def _default_dim(input, dim):
+    # PyTorch's old rule for scripts that leave it out
+    return dim if dim is not None else (0 if input.ndim in (0, 1, 3) else 1)
+
+
+def _inplace_accepting(function):
+    """Accept PyTorch's ``inplace=``, which means nothing here: recorded values never change."""
+
+    def accepting(input, *args, inplace=False, **kwargs):
+        return function(input, *args, **kwargs)
+
+    accepting.__name__ = accepting.__qualname__ = function.__name__
+    accepting.__doc__ = function.__doc__
+    return accepting
+
+
+relu, relu6, leaky_relu, elu, selu, silu, hardtanh = map(
+    _inplace_accepting, (relu, relu6, leaky_relu, elu, selu, silu, hardtanh)
+)
+
+
+def _images(input, op):
+    """The batch (N, C, H, W), and whether it was given without N."""
+    x = float_tensor(input, op)
+    if x.ndim == 3:
+        return unsqueeze(x, 0), True
+    if x.ndim != 4:
+        raise ValueError(f"{op}: wants (N, C, H, W) or (C, H, W), got shape {list(x.shape)}")
+    return x, False
+
+
+def _same_dtype(op, x, *others):
+    for other in others:
+        if other is not None and other.dtype != x.dtype:
+            raise TypeError(
+                f"{op}: input is {x.dtype}, a parameter {other.dtype}; convert one of them "
+                "(.float(), .double())"
+            )
+
+
+def _check_fits(op, window, image, output):
+    if min(output) < 1:
+        kh, kw = window.dh * (window.kh - 1) + 1, window.dw * (window.kw - 1) + 1
+        H, W = image[0] + window.top + window.bottom, image[1] + window.left + window.right
+        raise ValueError(
+            f"{op}: a window of {kh} x {kw} (dilation counted) does not fit into the padded image "
+            f"of {H} x {W}: the output would be {output[0]} x {output[1]}"
+        )
+
+
+def _check_pool(op, window, image, ceil_mode):
+    """The output size of a pool whose every window holds a pixel of the image."""
+    half_h, half_w = window.kh // 2, window.kw // 2
+    if max(window.top, window.bottom) > half_h or max(window.left, window.right) > half_w:
+        raise ValueError(
+            f"{op}: padding (left {window.left}, right {window.right}, top {window.top}, bottom "
+            f"{window.bottom}) must be at most half the kernel, {half_h} x {half_w}"
+        )
+    output = window.output_shape(*image, ceil_mode)
+    _check_fits(op, window, image, output)
+    axes = (
+        (image[0], output[0], window.kh, window.sh, window.top, window.dh),
+        (image[1], output[1], window.kw, window.sw, window.left, window.dw),
+    )
+    for size, out, k, s, before, d in axes:
+        for p in range(out) if d > 1 else ():
+            start = p * s - before
+            if not any(0 <= start + i * d < size for i in range(k)):
+                raise ValueError(
+                    f"{op}: with dilation {d} window {p} steps over the whole image of size {size} "
+                    "and sees only padding"
+                )
+    return output
+
+
+def _grid(x, output_size, op):
+    if isinstance(output_size, (tuple, list)) and None in output_size:
+        output_size = tuple(
+            n if given is None else given for given, n in zip(output_size, x.shape[2:])
+        )
+    output = x.shape[2:] if output_size is None else pair(output_size, f"{op}: output_size", 1)
+    if 0 in x.shape[2:]:
+        raise ValueError(f"{op}: the image of shape {list(x.shape)} has no pixels")
+    return output

@@ -1,0 +1,133 @@
+"""Initialisation of weights, in place and without recording; each returns its tensor.
+
+fan_in = C kh kw and fan_out = O kh kw of a weight (O, C, kh, kw); for (out, in) without
+the window.
+"""
+
+import math
+
+import numpy as np
+
+from tinyconv.autograd import no_grad
+from tinyconv.ops.random import stream
+
+_GAINS = {
+    "linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
+    "selu": 0.75,
+}  # fmt: skip
+
+
+def calculate_gain(nonlinearity, param=None):
+    """The factor that keeps the variance through a nonlinearity.
+
+    >>> round(calculate_gain("relu"), 4)
+    1.4142
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in _GAINS:
+        raise ValueError(
+            f"calculate_gain: {nonlinearity!r}; wants one of {sorted([*_GAINS, 'leaky_relu'])}"
+        )
+    return _GAINS[nonlinearity]
+
+
+def fans(tensor):
+    """(fan_in, fan_out) of a weight with at least two dimensions."""
+    if tensor.ndim < 2:
+        raise ValueError(f"init: fan of shape {list(tensor.shape)}: wants at least 2 dimensions")
+    window = int(np.prod(tensor.shape[2:]))
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def _fan(tensor, mode):
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"init: mode={mode!r}; wants 'fan_in' or 'fan_out'")
+    return fans(tensor)[mode == "fan_out"]
+
+
+@no_grad()
+def uniform_(tensor, a=0.0, b=1.0, generator=None):
+    """Uniform in [a, b)."""
+    return tensor.uniform_(a, b, generator=generator)
+
+
+@no_grad()
+def normal_(tensor, mean=0.0, std=1.0, generator=None):
+    """Normal with the given mean and standard deviation."""
+    return tensor.normal_(mean, std, generator=generator)
+
+
+@no_grad()
+def constant_(tensor, val):
+    """One value everywhere."""
+    return tensor.fill_(val)
+
+
+def zeros_(tensor):
+    """Zeros."""
+    return constant_(tensor, 0)
+
+
+def ones_(tensor):
+    """Ones."""
+    return constant_(tensor, 1)
+
+
+def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+    """Uniform with variance gain^2 / fan. He et al. 2015, arXiv:1502.01852, Sec. 2.2."""
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan(tensor, mode))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+    """Normal with variance gain^2 / fan. He et al. 2015, arXiv:1502.01852, Sec. 2.2."""
+    std = calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode))
+    return normal_(tensor, 0.0, std, generator)
+
+
+def xavier_uniform_(tensor, gain=1.0, generator=None):
+    """Uniform with variance 2 gain^2 / (fan_in + fan_out). Glorot and Bengio 2010, eq. 16."""
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor, gain=1.0, generator=None):
+    """Normal with variance 2 gain^2 / (fan_in + fan_out). Glorot and Bengio 2010."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
+
+
+def lecun_uniform_(tensor, generator=None):
+    """Uniform with variance 1 / fan_in. LeCun et al. 1998, Efficient BackProp, Sec. 4.6."""
+    bound = math.sqrt(3 / fans(tensor)[0])
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def lecun_normal_(tensor, generator=None):
+    """Normal with variance 1 / fan_in. LeCun et al. 1998, Efficient BackProp, Sec. 4.6."""
+    return normal_(tensor, 0.0, math.sqrt(1 / fans(tensor)[0]), generator)
+
+
+@no_grad()
+def orthogonal_(tensor, gain=1.0, generator=None):
+    """Rows (or columns, if there are fewer) orthonormal, times gain. arXiv:1312.6120."""
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: shape {list(tensor.shape)}: wants at least 2 dimensions")
+    rows = tensor.shape[0]
+    columns = tensor.numel() // rows
+    flat = stream(generator).standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(flat)
+    q *= np.sign(np.diag(r))  # makes the distribution uniform (Mezzadri 2007)
+    return tensor.copy_(gain * (q.T if rows < columns else q).reshape(tensor.shape))
+
+
+@no_grad()
+def dirac_(tensor):
+    """The filter that passes as many channels as it can through unchanged."""
+    if tensor.ndim != 4:
+        raise ValueError(f"dirac_: wants a conv weight of 4 dimensions, got {list(tensor.shape)}")
+    tensor.zero_()
+    O, C, kh, kw = tensor.shape
+    for i in range(min(O, C)):
+        tensor[i, i, kh // 2, kw // 2] = 1
+    return tensor

@@ -1,0 +1,422 @@
+"""Module: a tree of parameters with a forward."""
+
+import itertools
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyconv.autograd import Tensor, no_grad
+from tinyconv.autograd.modes import state
+from tinyconv.autograd.tensor import RemovableHandle
+from tinyconv.ops.shape import check_device
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module registers when it is assigned to an attribute.
+
+    >>> import tinyconv as tc
+    >>> tc.nn.Parameter(tc.zeros(3)).requires_grad
+    True
+    """
+
+    def __init__(self, data, requires_grad=True):
+        super().__init__(data, requires_grad)
+
+    def __repr__(self):
+        return f"Parameter containing:\n{super().__repr__()}"
+
+
+class LoadResult(NamedTuple):
+    """What ``load_state_dict`` found besides what it loaded."""
+
+    missing_keys: list
+    unexpected_keys: list
+
+
+class Module:
+    """The base of all layers and networks.
+
+    Assign Parameters, Modules and (with ``register_buffer``) other tensors to attributes
+    in ``__init__``, compute in ``forward``, call the module like a function.
+
+    >>> import tinyconv as tc
+    >>> class Scale(tc.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = tc.nn.Parameter(tc.ones(1))
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> [name for name, _ in Scale().named_parameters()]
+    ['factor']
+    """
+
+    training: bool
+
+    def __init__(self):
+        self.__dict__.update(
+            training=True,
+            _parameters=OrderedDict(),
+            _buffers=OrderedDict(),
+            _modules=OrderedDict(),
+            _not_saved=set(),
+            _forward_hooks=OrderedDict(),
+            _forward_pre_hooks=OrderedDict(),
+        )
+
+    def forward(self, *args, **kwargs):
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *args, **kwargs):
+        if state.detector is not None:
+            with _entered(self):
+                return self._call(args, kwargs)
+        if not (self._forward_hooks or self._forward_pre_hooks):
+            return self.forward(*args, **kwargs)
+        return self._call(args, kwargs)
+
+    def _call(self, args, kwargs):
+        for hook in list(self._forward_pre_hooks.values()):
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        result = self.forward(*args, **kwargs)
+        for hook in list(self._forward_hooks.values()):
+            changed = hook(self, args, result)
+            result = result if changed is None else changed
+        return result
+
+    def register_forward_hook(self, hook):
+        """Call ``hook(module, args, result)`` after forward; it may return another result."""
+        return RemovableHandle(self._forward_hooks, hook)
+
+    def register_forward_pre_hook(self, hook):
+        """Call ``hook(module, args)`` before forward; it may return other arguments."""
+        return RemovableHandle(self._forward_pre_hooks, hook)
+
+    def register_full_backward_hook(self, hook):
+        """Call ``hook(module, grad_input, grad_output)`` when the result's gradient is known.
+
+        ``grad_input`` is that of the first argument if it is a recorded tensor. Unlike in
+        PyTorch the hook cannot replace gradients: use ``Tensor.register_hook``.
+        """
+
+        def watch(module, args, result):
+            if not isinstance(result, Tensor) or not result.requires_grad:
+                return
+            x = args[0] if args and isinstance(args[0], Tensor) and args[0].requires_grad else None
+            outer = []  # the result's gradient comes first, the input's later
+
+            def at_result(g):
+                outer.append(g)
+                if x is None:
+                    hook(module, (None,), (g,))
+
+            def at_input(g):
+                hook(module, (g,), tuple(outer))
+
+            result.register_hook(at_result)
+            if x is not None:
+                x.register_hook(at_input)
+
+        return self.register_forward_hook(watch)
+
+    # -- attributes -------------------------------------------------------------------
+    def __setattr__(self, name, value):
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__}: call super().__init__() before assigning {name!r}"
+            )
+        if isinstance(value, Parameter):
+            self._forget(name)
+            self._parameters[name] = value
+        elif isinstance(value, Module):
+            self._forget(name)
+            self._modules[name] = value
+        elif name in self._parameters or name in self._modules or name in self._buffers:
+            table = next(t for t in self._tables() if name in t)
+            wanted = "Tensor" if table is self._buffers else "Parameter"
+            wanted = "Module" if table is self._modules else wanted
+            if value is not None and not (wanted == "Tensor" and isinstance(value, Tensor)):
+                raise TypeError(f"{name!r} is a {wanted} of the module, got {type(value).__name__}")
+            table[name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name):
+        for table in self._tables() if "_parameters" in self.__dict__ else ():
+            if name in table:
+                return table[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __delattr__(self, name):
+        for table in self._tables():
+            if name in table:
+                del table[name]
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self):
+        return [*super().__dir__(), *itertools.chain(*self._tables())]
+
+    def _tables(self):
+        own = self.__dict__
+        return own["_parameters"], own["_buffers"], own["_modules"]
+
+    def _forget(self, name):
+        self.__dict__.pop(name, None)
+        for table in self._tables():
+            table.pop(name, None)
+
+    def register_parameter(self, name, param):
+        """Register a Parameter (or None for "there could be one") under ``name``."""
+        self._check_new(name)
+        self._parameters[name] = param
+
+    def register_buffer(self, name, tensor, persistent=True):
+        """Register a tensor that belongs to the state but is not trained."""
+        self._check_new(name)
+        self._buffers[name] = tensor
+        if not persistent:
+            self._not_saved.add(name)
+
+    def register_module(self, name, module):
+        """Register a child under ``name``, which need not be an identifier."""
+        self._check_new(name)
+        self._modules[name] = module
+
+    add_module = register_module
+
+    def _check_new(self, name):
+        if "." in name or not name:
+            raise KeyError(f"name {name!r} must be without dots and not empty")
+        if name not in self._modules and hasattr(self, name):
+            raise KeyError(f"attribute {name!r} exists already")
+
+    # -- the tree ----------------------------------------------------------------------
+    def named_modules(self, memo=None, prefix=""):
+        """(path, module) of this module and all below, each once, parents first."""
+        memo = set() if memo is None else memo
+        if id(self) in memo:
+            return
+        memo.add(id(self))
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+
+    def modules(self):
+        """This module and all below."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self):
+        """(name, module) of the direct children."""
+        return ((n, m) for n, m in self._modules.items() if m is not None)
+
+    def children(self):
+        """The direct children."""
+        return (m for m in self._modules.values() if m is not None)
+
+    def _named(self, table, prefix, recurse=True):
+        seen = set()
+        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+            for name, value in getattr(module, table).items():
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(self, prefix="", recurse=True):
+        """(path, Parameter), each once, in the order of registration."""
+        return self._named("_parameters", prefix, recurse)
+
+    def parameters(self, recurse=True):
+        """The Parameters, each once, in the order of registration."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix="", recurse=True):
+        """(path, buffer), each once."""
+        return self._named("_buffers", prefix, recurse)
+
+    def buffers(self, recurse=True):
+        """The buffers, each once."""
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target):
+        """The module at a dotted path."""
+        module = self
+        for name in target.split(".") if target else ():
+            if name not in module._modules:
+                raise AttributeError(f"{type(module).__name__} has no child {name!r} ({target!r})")
+            module = module._modules[name]
+        return module
+
+    def apply(self, fn):
+        """Call ``fn`` on every module, children first; returns self."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    # -- modes and dtypes --------------------------------------------------------------
+    def train(self, mode=True):
+        """Set training mode (dropout, batch statistics) everywhere below."""
+        for module in self.modules():
+            module.training = bool(mode)
+        return self
+
+    def eval(self):
+        """Set evaluation mode everywhere below."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad=True):
+        """Freeze or unfreeze all parameters."""
+        for p in self.parameters():
+            p.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none=True):
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for p in self.parameters():
+            if set_to_none or p.grad is None:
+                p.grad = None
+            else:
+                p.grad = Tensor(np.zeros_like(p.array))
+
+    def to(self, *args, dtype=None, device=None, non_blocking=False):
+        """Convert all floating parameters and buffers to a dtype; the only device is the CPU."""
+        for arg in args:
+            if isinstance(arg, (type, np.dtype)):
+                dtype = arg
+            elif isinstance(arg, Tensor):
+                dtype = arg.dtype
+            else:
+                check_device(arg)
+        check_device(device)
+        if dtype is not None:
+            dtype = np.dtype(dtype)
+            if dtype.kind != "f":
+                raise TypeError(f"Module.to: parameters are floating point, got {dtype}")
+            for tensor in itertools.chain(self.parameters(), self.buffers()):
+                if tensor.dtype.kind == "f" and tensor.dtype != dtype:
+                    tensor.data = tensor.array.astype(dtype)
+                    if tensor.grad is not None:
+                        tensor.grad = Tensor(tensor.grad.array.astype(dtype))
+        return self
+
+    def float(self):
+        """``to(float32)``."""
+        return self.to(np.float32)
+
+    def double(self):
+        """``to(float64)``."""
+        return self.to(np.float64)
+
+    def cpu(self):
+        """The module itself: it is there already."""
+        return self
+
+    def cuda(self, device=None):
+        """Raises: there is no GPU here."""
+        check_device("cuda")
+
+    # -- state -------------------------------------------------------------------------
+    def _named_state(self):
+        for path, module in self._all_paths():
+            for name, value in module._parameters.items():
+                if value is not None:
+                    yield (f"{path}.{name}" if path else name), value
+            for name, value in module._buffers.items():
+                if value is not None and name not in module._not_saved:
+                    yield (f"{path}.{name}" if path else name), value
+
+    def _all_paths(self, prefix=""):
+        # a module that is used twice appears under both names, as in PyTorch
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._all_paths(f"{prefix}.{name}" if prefix else name)
+
+    def state_dict(self):
+        """Path -> tensor of all parameters and persistent buffers, on the same memory."""
+        return OrderedDict((path, value.detach()) for path, value in self._named_state())
+
+    def load_state_dict(self, state_dict, strict=True):
+        """Copy values into the parameters and buffers of the same paths.
+
+        Nothing is changed unless all of it fits.
+
+        Args:
+            state_dict: path -> Tensor or array.
+            strict: raise if names are missing or unexpected.
+
+        Returns:
+            (missing_keys, unexpected_keys).
+
+        Raises:
+            RuntimeError: one report of all names that are missing, unexpected or mis-shaped.
+        """
+        own = dict(self._named_state())
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        report, values = [], {}
+        for name in own.keys() & state_dict.keys():
+            value = state_dict[name]
+            values[name] = value = value.array if isinstance(value, Tensor) else np.asarray(value)
+        for name in own:
+            if name in values and values[name].shape != own[name].shape:
+                report.append(
+                    f"  {name}: file {list(values[name].shape)}, model {list(own[name].shape)}"
+                )
+        if report:
+            report.insert(0, "wrong shape:")
+        if strict and missing:
+            report += ["missing:", *(f"  {n} {list(own[n].shape)}" for n in missing)]
+        if strict and unexpected:
+            report += ["unexpected:", *(f"  {name}" for name in unexpected)]
+        if report:
+            raise RuntimeError(
+                f"load_state_dict: the state does not fit {type(self).__name__}; nothing was "
+                "loaded.\n" + "\n".join(report)
+            )
+        with no_grad():
+            for name, value in values.items():
+                own[name].copy_(value)
+        return LoadResult(missing, unexpected)
+
+    # -- printing ----------------------------------------------------------------------
+    def extra_repr(self):
+        """What ``print`` shows of the layer itself."""
+        return ""
+
+    def __repr__(self):
+        lines = [
+            f"({name}): " + repr(child).replace("\n", "\n  ")
+            for name, child in self._modules.items()
+        ]
+        extra = self.extra_repr()
+        if not lines:
+            return f"{type(self).__name__}({extra})"
+        return f"{type(self).__name__}({extra}\n  " + "\n  ".join(lines) + "\n)"
+
+
+class _entered:
+    """Keeps the anomaly detector's list of module names while one is called."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def __enter__(self):
+        self.detector = state.detector
+        stack = self.detector.modules
+        outer = stack[-1][1] if stack else None
+        name = next((p for p, m in outer.named_modules() if m is self.module), "") if outer else ""
+        stack.append(_Entry((name or type(self.module).__name__, self.module)))
+
+    def __exit__(self, *exc):
+        self.detector.modules.pop()
+
+
+class _Entry(tuple):
+    """(name, module), printing as the name."""
+
+    def __str__(self):
+        return self[0]

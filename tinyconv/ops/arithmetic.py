@@ -1,0 +1,289 @@
+"""Arithmetic with two operands, comparison, and choice between tensors.
+
+Primitives (own derivative): add, sub, mul, div, neg, pow, maximum, minimum, where, clamp.
+Composed: floor division, remainder (no gradient), comparison (no gradient).
+"""
+
+import numpy as np
+
+from tinyconv.autograd import Function, Tensor
+from tinyconv.ops.common import as_tensor, operands
+
+
+class Add(Function):
+    def forward(ctx, a, b):
+        return np.add(a, b)
+
+    def backward(ctx, gy):
+        return gy, gy
+
+
+class Sub(Function):
+    def forward(ctx, a, b):
+        return np.subtract(a, b)
+
+    def backward(ctx, gy):
+        return gy, -gy if ctx.needs_input_grad[1] else None
+
+
+class Neg(Function):
+    def forward(ctx, x):
+        return np.negative(x)
+
+    def backward(ctx, gy):
+        return -gy
+
+
+class Mul(Function):
+    def forward(ctx, a, b):
+        need_a, need_b = ctx.needs_input_grad
+        ctx.save_for_backward(a if need_b else None, b if need_a else None)
+        return np.multiply(a, b)
+
+    def backward(ctx, gy):
+        a, b = ctx.saved_tensors
+        need_a, need_b = ctx.needs_input_grad
+        return gy * b if need_a else None, gy * a if need_b else None
+
+
+class Div(Function):
+    def forward(ctx, a, b):
+        ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b)
+        return np.divide(a, b)
+
+    def backward(ctx, gy):
+        a, b = ctx.saved_tensors
+        need_a, need_b = ctx.needs_input_grad
+        return gy / b if need_a else None, -(gy * a) / (b * b) if need_b else None
+
+
+class Pow(Function):
+    """x ** p for a number p; the derivative of x ** 0 is 0 everywhere, also at x = 0."""
+
+    def forward(ctx, x, p):
+        ctx.p = p
+        ctx.save_for_backward(x)
+        return np.square(x) if p == 2 else np.power(x, x.dtype.type(p))
+
+    def backward(ctx, gy):
+        (x,) = ctx.saved_tensors
+        p = ctx.p
+        return (gy * 0 if p == 0 else gy * (x * 2 if p == 2 else p * x ** (p - 1)))
+
+
+class PowTensor(Function):
+    """a ** b; d/db is taken as 0 where a = 0 and b >= 0, as in PyTorch."""
+
+    def forward(ctx, a, b):
+        y = np.power(a, b)
+        ctx.save_for_backward(a, b, y)
+        return y
+
+    def backward(ctx, gy):
+        a, b, y = ctx.saved_tensors
+        need_a, need_b = ctx.needs_input_grad
+        ga = gb = None
+        if need_a:
+            ga = where(b == 0, gy * 0, gy * b * a ** (b - 1))
+        if need_b:
+            silent = (a == 0) & (b >= 0)
+            gb = gy * where(silent, y * 0, y * where(silent, a * 0 + 1, a).log())
+        return ga, gb
+
+
+class Extremum(Function):
+    """The larger (sign 1) or smaller (sign -1); equal ones share the gradient evenly."""
+
+    def forward(ctx, a, b, sign):
+        y = np.maximum(a, b) if sign > 0 else np.minimum(a, b)
+        first = np.where(a == b, 0.5, np.greater(a, b) == (sign > 0)).astype(y.dtype)
+        ctx.save_for_backward(first)
+        return y
+
+    def backward(ctx, gy):
+        (first,) = ctx.saved_tensors
+        return gy * first, gy * (1 - first)
+
+
+class Where(Function):
+    def forward(ctx, condition, a, b):
+        ctx.save_for_backward(condition)
+        return np.where(condition, a, b)
+
+    def backward(ctx, gy):
+        (condition,) = ctx.saved_tensors
+        need_a, need_b = ctx.needs_input_grad[1:]
+        zero = Tensor(np.zeros((), gy.dtype))
+        ga = where(condition, gy, zero) if need_a else None
+        return None, ga, where(condition, zero, gy) if need_b else None
+
+
+class Clamp(Function):
+    """min(max(x, low), high); at a bound the gradient passes, or not if ``strict``."""
+
+    def forward(ctx, x, low, high, strict):
+        inside = np.ones(x.shape, bool)
+        y = x
+        if low is not None:
+            inside &= (x > low) if strict else (x >= low)
+            y = np.maximum(y, x.dtype.type(low))
+        if high is not None:
+            inside &= (x < high) if strict else (x <= high)
+            y = np.minimum(y, x.dtype.type(high))
+        # NaN is neither inside nor outside: let its gradient pass, as the value does
+        ctx.save_for_backward(inside | (x != x))
+        return y
+
+    def backward(ctx, gy):
+        (inside,) = ctx.saved_tensors
+        return where(inside, gy, Tensor(np.zeros((), gy.dtype)))
+
+
+def add(input, other, *, alpha=1):
+    """input + alpha * other, broadcast, in the promoted dtype."""
+    return Add.apply(*operands(input, other if alpha == 1 else other * alpha, "add"))
+
+
+def sub(input, other, *, alpha=1):
+    """input - alpha * other."""
+    return Sub.apply(*operands(input, other if alpha == 1 else other * alpha, "sub"))
+
+
+def mul(input, other):
+    """input * other."""
+    return Mul.apply(*operands(input, other, "mul"))
+
+
+def div(input, other, *, rounding_mode=None):
+    """input / other; integers become floats. ``rounding_mode``: None, 'floor' or 'trunc'."""
+    if rounding_mode is not None:
+        if rounding_mode not in ("floor", "trunc"):
+            raise ValueError(f"div: rounding_mode={rounding_mode!r}; wants 'floor' or 'trunc'")
+        a, b = operands(input, other, "div")
+        quotient = np.floor_divide(_raw(a), _raw(b))
+        if rounding_mode == "trunc":
+            quotient = np.trunc(_raw(a) / _raw(b)).astype(quotient.dtype)
+        return Tensor(quotient)
+    return Div.apply(*operands(input, other, "div", floating=True))
+
+
+def remainder(input, other):
+    """input modulo other, with the sign of ``other``; no gradient."""
+    a, b = operands(input, other, "remainder")
+    return Tensor(np.remainder(_raw(a), _raw(b)))
+
+
+def neg(input):
+    """-input."""
+    return Neg.apply(as_tensor(input, "neg"))
+
+
+def pow(input, exponent):
+    """input ** exponent, either of them a number or a tensor."""
+    if isinstance(exponent, (int, float)) and isinstance(input, Tensor):
+        if input.dtype.kind not in "fc":
+            if isinstance(exponent, float):
+                input = input.float()
+            elif exponent < 0:
+                raise RuntimeError(f"pow: integers to the power {exponent} are not integers")
+        return Pow.apply(input, exponent)
+    return PowTensor.apply(*operands(input, exponent, "pow"))
+
+
+def maximum(input, other):
+    """The larger of each pair; NaN wins; ties share the gradient."""
+    return Extremum.apply(*operands(input, other, "maximum"), 1)
+
+
+def minimum(input, other):
+    """The smaller of each pair; NaN wins; ties share the gradient."""
+    return Extremum.apply(*operands(input, other, "minimum"), -1)
+
+
+def where(condition, input, other):
+    """input where ``condition`` (bool) holds, else other.
+
+    >>> import tinyconv as tc
+    >>> x = tc.tensor([-1.0, 2.0])
+    >>> tc.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    condition = as_tensor(condition, "where")
+    if condition.dtype != bool:
+        raise TypeError(f"where: condition must be bool, got {condition.dtype}")
+    a, b = operands(input, other, "where")
+    shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    a, b = (
+        x.expand(shape) if isinstance(x, Tensor) and x.requires_grad and x.shape != shape else x
+        for x in (a, b)
+    )
+    return Where.apply(condition, a, b)
+
+
+def clamp(input, min=None, max=None):
+    """Values below ``min`` become min, above ``max`` max; at a bound the gradient passes.
+
+    Raises:
+        ValueError: if both bounds are None.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: min and max are both None; give at least one")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        y = input if min is None else maximum(input, min)
+        return y if max is None else minimum(y, max)
+    return Clamp.apply(as_tensor(input, "clamp"), min, max, False)
+
+
+def _raw(x):
+    return x.array if isinstance(x, Tensor) else x
+
+
+def _comparison(name, ufunc):
+    def compare(input, other):
+        a, b = operands(input, other, name)
+        return Tensor(ufunc(_raw(a), _raw(b)))
+
+    compare.__name__ = compare.__qualname__ = name
+    compare.__doc__ = f"Elementwise ``{name}`` as a bool tensor; no gradient."
+    return compare
+
+
+eq = _comparison("eq", np.equal)
+ne = _comparison("ne", np.not_equal)
+lt = _comparison("lt", np.less)
+le = _comparison("le", np.less_equal)
+gt = _comparison("gt", np.greater)
+ge = _comparison("ge", np.greater_equal)
+logical_and = _comparison("logical_and", np.logical_and)
+logical_or = _comparison("logical_or", np.logical_or)
+
+
+def logical_not(input):
+    """Elementwise not, as a bool tensor."""
+    return Tensor(np.logical_not(as_tensor(input, "logical_not").array))
+
+
+def isnan(input):
+    """Where the values are NaN."""
+    return Tensor(np.isnan(as_tensor(input, "isnan").array))
+
+
+def isfinite(input):
+    """Where the values are neither NaN nor infinite."""
+    return Tensor(np.isfinite(as_tensor(input, "isfinite").array))
+
+
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
+    """Whether |input - other| <= atol + rtol |other| everywhere.
+
+    >>> import tinyconv as tc
+    >>> tc.allclose(tc.tensor([1.0]), tc.tensor([1.0 + 1e-7]))
+    True
+    """
+    a, b = as_tensor(input, "allclose"), as_tensor(other, "allclose")
+    return bool(np.allclose(a.array, b.array, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+def equal(input, other) -> bool:
+    """Whether shapes and all values are the same."""
+    return bool(np.array_equal(as_tensor(input, "equal").array, as_tensor(other, "equal").array))

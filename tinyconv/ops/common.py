@@ -1,0 +1,172 @@
+"""What all ops share: how operands become Tensors of one dtype."""
+
+import numpy as np
+
+from tinyconv.autograd import Tensor, get_default_dtype, grad, is_grad_enabled
+from tinyconv.autograd.modes import enable_grad
+
+_BOOL, _INT, _FLOAT, _COMPLEX = range(4)
+_CATEGORY = {"b": _BOOL, "u": _INT, "i": _INT, "f": _FLOAT, "c": _COMPLEX}
+
+
+def as_tensor(value, op):
+    """``value`` itself if it is a Tensor; arrays and numbers become constants."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
+        return Tensor(value if isinstance(value, np.ndarray) else number(value))
+    raise TypeError(f"{op}: wants a Tensor, got {type(value).__name__}")
+
+
+def number(value):
+    """A Python or NumPy number as a 0-d array of the dtype that PyTorch gives it."""
+    array = np.asarray(value)
+    if array.dtype.kind == "f":
+        array = array.astype(get_default_dtype())
+    return array
+
+
+def category(dtype):
+    return _CATEGORY[dtype.kind]
+
+
+def common_dtype(a, b):
+    """PyTorch's promotion: a higher category wins; inside one, dimensions win over 0-d
+    tensors and these over plain numbers.
+
+    >>> import numpy as np, tinyconv as tc
+    >>> common_dtype(tc.zeros(2), tc.tensor(1.0, dtype=tc.float64))
+    dtype('float32')
+    """
+    if a.dtype == b.dtype:
+        return a.dtype
+    groups = [], [], []  # with dimensions, 0-d tensors, plain numbers
+    for x in (a, b):
+        groups[0 if x.ndim else 1 if isinstance(x, Tensor) else 2].append(x.dtype)
+    dtype = None
+    for group in groups:
+        for other in group:
+            if dtype is None:
+                dtype = other
+            elif category(other) > category(dtype):
+                dtype = other
+            elif category(other) == category(dtype) and len(group) == 2:
+                dtype = np.promote_types(dtype, other)
+    return dtype
+
+
+def operands(a, b, op, floating=False):
+    """The two operands of ``op`` in their common dtype and with their common shape.
+
+    Operands that record are expanded, so no op has to undo broadcasting: ``expand``'s
+    gradient does. The others stay small; NumPy broadcasts them on the way.
+    """
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        if a.array.dtype == b.array.dtype and a.array.shape == b.array.shape:
+            if not floating or a.array.dtype.kind in "fc":
+                return a, b
+    a, b = _operand(a, op), _operand(b, op)
+    dtype = common_dtype(a, b)
+    if floating and category(dtype) < _FLOAT:
+        dtype = get_default_dtype()
+    if a.shape != b.shape:
+        try:
+            shape = np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise ValueError(
+                f"{op}: shapes {list(a.shape)} and {list(b.shape)} cannot be broadcast: sizes "
+                "must be equal or 1, aligned from the right"
+            ) from None
+        a, b = _fit(a, dtype, shape), _fit(b, dtype, shape)
+    else:
+        a, b = _fit(a, dtype, None), _fit(b, dtype, None)
+    return a, b
+
+
+def _operand(x, op):
+    """A Tensor, or a bare 0-d array for a plain number."""
+    if isinstance(x, (bool, int, float, np.generic)):
+        return number(x)
+    return as_tensor(x, op)
+
+
+def _fit(x, dtype, shape):
+    if not isinstance(x, Tensor):
+        return x.astype(dtype, copy=False)
+    if x.dtype != dtype:
+        x = x.to(dtype)
+    if shape is not None and x.requires_grad and x.shape != shape and is_grad_enabled():
+        x = x.expand(shape)
+    return x
+
+
+def float_tensor(x, op):
+    """``x``, checked to be a Tensor of floats."""
+    x = as_tensor(x, op)
+    if x.array.dtype.kind not in "fc":
+        raise TypeError(
+            f"{op}: wants a float32 or float64 tensor, got {x.dtype} of shape {list(x.shape)}; "
+            "convert it with .float()"
+        )
+    return x
+
+
+def axis(dim, ndim, op):
+    """``dim`` counted from the front."""
+    try:
+        at = dim.__index__()
+    except AttributeError:
+        raise TypeError(f"{op}: dim={dim!r} is not a whole number") from None
+    if not -max(ndim, 1) <= at < max(ndim, 1):
+        raise IndexError(
+            f"{op}: dim={dim} is out of range for {ndim} dimensions "
+            f"({-max(ndim, 1)} to {max(ndim, 1) - 1})"
+        )
+    return at % max(ndim, 1)
+
+
+def axes(dim, ndim, op):
+    """``dim`` (None for all, a number or several) as a sorted tuple of axes."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+    found = sorted(axis(d, ndim, op) for d in dims)
+    if len(set(found)) < len(found):
+        raise ValueError(f"{op}: dim={tuple(dims)} names an axis twice")
+    return tuple(found) if found else tuple(range(ndim))
+
+
+def vjp_of(function, inputs, cotangents):
+    """The cotangents of ``inputs`` under ``function`` written in differentiable ops.
+
+    For gradient Functions whose own derivative is best had by differentiating their
+    formula. Inputs are renamed first: one may depend on another, and only the direct way
+    counts here.
+    """
+    create_graph = is_grad_enabled()
+    with enable_grad():
+        names = [
+            None if x is None else x.clone() if create_graph and x.requires_grad else _leaf(x)
+            for x in inputs
+        ]
+        outputs = function(*names)
+    used = [(y, g) for y, g in zip(outputs, cotangents) if g is not None and y is not None]
+    wanted = [n for n in names if n is not None and n.requires_grad]
+    if not used:
+        return (None,) * len(inputs)
+    results = iter(
+        grad(
+            [y for y, _ in used],
+            wanted,
+            [g for _, g in used],
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    )
+    return tuple(None if n is None or not n.requires_grad else next(results) for n in names)
+
+
+def _leaf(x):
+    return x.detach().requires_grad_()
+
+

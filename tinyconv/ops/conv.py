@@ -1,0 +1,62 @@
+"""Convolution. Primitives: conv2d, its input gradient (the transposed convolution) and its
+weight gradient. Each is linear in both arguments, and the derivative of each is made of
+the other two: any order of derivative stays inside this file.
+"""
+
+from tinyconv import kernels
+from tinyconv.autograd import Function
+
+
+class Conv2d(Function):
+    def forward(ctx, x, w, b, window, groups):
+        ctx.window, ctx.groups, ctx.image = window, groups, x.shape[2:]
+        need_x, need_w, *_ = ctx.needs_input_grad
+        ctx.save_for_backward(x if need_w else None, w if need_x else None)
+        return kernels.conv.forward(x, w, b, window, groups)
+
+    def backward(ctx, gy):
+        x, w = ctx.saved_tensors
+        need_x, need_w, need_b, *_ = ctx.needs_input_grad
+        gx = gw = gb = None
+        if need_x:
+            gx = ConvInputGradient.apply(gy, w, ctx.window, ctx.groups, ctx.image)
+        if need_w:
+            gw = ConvWeightGradient.apply(gy, x, ctx.window, ctx.groups)
+        if need_b:
+            gb = gy.sum((0, 2, 3))
+        return gx, gw, gb
+
+
+class ConvInputGradient(Function):
+    def forward(ctx, gy, w, window, groups, image):
+        ctx.window, ctx.groups = window, groups
+        ctx.save_for_backward(gy, w)
+        return kernels.conv.input_gradient(gy, w, window, groups, image)
+
+    def backward(ctx, ggx):
+        gy, w = ctx.saved_tensors
+        need_gy, need_w, *_ = ctx.needs_input_grad
+        ggy = gw = None
+        if need_gy:
+            ggy = Conv2d.apply(ggx, w, None, ctx.window, ctx.groups)
+        if need_w:
+            gw = ConvWeightGradient.apply(gy, ggx, ctx.window, ctx.groups)
+        return ggy, gw
+
+
+class ConvWeightGradient(Function):
+    def forward(ctx, gy, x, window, groups):
+        ctx.window, ctx.groups = window, groups
+        ctx.save_for_backward(gy, x)
+        return kernels.conv.weight_gradient(gy, x, window, groups)
+
+    def backward(ctx, ggw):
+        gy, x = ctx.saved_tensors
+        need_gy, need_x, *_ = ctx.needs_input_grad
+        ggy = gx = None
+        if need_gy:
+            ggy = Conv2d.apply(x, ggw, None, ctx.window, ctx.groups)
+        if need_x:
+            image = x.shape[2:]
+            gx = ConvInputGradient.apply(gy, ggw, ctx.window, ctx.groups, image)
+        return ggy, gx

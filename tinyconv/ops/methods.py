@@ -1,0 +1,240 @@
+"""The one place where Tensor gets its operators and methods."""
+
+import math
+
+import numpy as np
+
+from tinyconv.autograd import Tensor, backward
+from tinyconv.ops import (
+    arithmetic,
+    index,
+    inplace,
+    join,
+    linalg,
+    pointwise,
+    reduce,
+    shape,
+    softmax,
+)
+
+_METHODS = {
+    arithmetic: "add sub mul div pow neg maximum minimum clamp remainder eq ne lt le gt ge "
+    "logical_and logical_or logical_not isnan isfinite allclose equal",
+    pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf sign abs relu",
+    shape: "reshape expand permute transpose t flatten squeeze unsqueeze flip to clone contiguous",
+    index: "gather index_select masked_fill",
+    join: "split chunk unbind",
+    reduce: "sum mean var std amax amin max min argmax argmin any all norm logsumexp",
+    linalg: "matmul",
+    softmax: "softmax log_softmax",
+    inplace: "zero_ fill_ copy_ uniform_ normal_ addcmul_ addcdiv_ add_ sub_ mul_ div_ pow_ "
+    "clamp_ neg_ exp_ sqrt_ relu_",
+}
+for _module, _names in _METHODS.items():
+    for _name in _names.split():
+        setattr(Tensor, _name, getattr(_module, _name))
+
+Tensor.view = shape.reshape
+Tensor.mm = Tensor.bmm = linalg.matmul
+Tensor.true_divide = arithmetic.div
+Tensor.clip = arithmetic.clamp
+Tensor.absolute = pointwise.abs
+
+
+def _swapped(function):
+    return lambda self, other: function(other, self)
+
+
+Tensor.__add__ = Tensor.__radd__ = arithmetic.add
+Tensor.__sub__, Tensor.__rsub__ = arithmetic.sub, _swapped(arithmetic.sub)
+Tensor.__mul__ = Tensor.__rmul__ = arithmetic.mul
+Tensor.__truediv__, Tensor.__rtruediv__ = arithmetic.div, _swapped(arithmetic.div)
+Tensor.__floordiv__ = lambda a, b: arithmetic.div(a, b, rounding_mode="floor")
+Tensor.__mod__ = arithmetic.remainder
+Tensor.__pow__, Tensor.__rpow__ = arithmetic.pow, _swapped(arithmetic.pow)
+Tensor.__matmul__, Tensor.__rmatmul__ = linalg.matmul, _swapped(linalg.matmul)
+Tensor.__neg__ = arithmetic.neg
+Tensor.__abs__ = pointwise.abs
+Tensor.__eq__, Tensor.__ne__ = arithmetic.eq, arithmetic.ne
+Tensor.__lt__, Tensor.__le__ = arithmetic.lt, arithmetic.le
+Tensor.__gt__, Tensor.__ge__ = arithmetic.gt, arithmetic.ge
+Tensor.__and__, Tensor.__or__ = arithmetic.logical_and, arithmetic.logical_or
+Tensor.__invert__ = arithmetic.logical_not
+Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
+Tensor.__iadd__ = inplace.augmented(arithmetic.add, inplace.add_)
+Tensor.__isub__ = inplace.augmented(arithmetic.sub, inplace.sub_)
+Tensor.__imul__ = inplace.augmented(arithmetic.mul, inplace.mul_)
+Tensor.__itruediv__ = inplace.augmented(arithmetic.div, inplace.div_)
+Tensor.T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]))
+Tensor.mT = property(lambda self: shape.transpose(self, -1, -2))
+
+
+def method(function):
+    """Attach ``function`` to Tensor under its own name."""
+    setattr(Tensor, function.__name__, function)
+    return function
+
+
+@method
+def size(self, dim=None):
+    """The shape, or its entry ``dim``."""
+    return self.shape if dim is None else self.shape[dim]
+
+
+@method
+def dim(self):
+    """The number of dimensions."""
+    return self.ndim
+
+
+@method
+def numel(self):
+    """The number of elements."""
+    return self.array.size
+
+
+@method
+def item(self):
+    """The one value as a Python number.
+
+    Raises:
+        RuntimeError: if there is not exactly one.
+    """
+    if self.array.size != 1:
+        raise RuntimeError(f"item: the tensor has {self.array.size} elements, not 1")
+    return self.array.item()
+
+
+@method
+def tolist(self):
+    """The values in nested lists."""
+    return self.array.tolist()
+
+
+@method
+def view_as(self, other):
+    """The same numbers in the shape of ``other``."""
+    return shape.reshape(self, other.shape)
+
+
+@method
+def expand_as(self, other):
+    """Repeated to the shape of ``other``."""
+    return shape.expand(self, other.shape)
+
+
+@method
+def type_as(self, other):
+    """In the dtype of ``other``."""
+    return self.to(other.dtype)
+
+
+@method
+def is_contiguous(self):
+    """Whether the values lie in C order."""
+    return self.array.flags.c_contiguous
+
+
+@method
+def is_floating_point(self):
+    """Whether the dtype is float32 or float64."""
+    return self.dtype.kind == "f"
+
+
+@method
+def element_size(self):
+    """Bytes per element."""
+    return self.array.itemsize
+
+
+@method
+def cpu(self):
+    """The tensor itself: it is there already."""
+    return self
+
+
+@method
+def cuda(self, *args, **kwargs):
+    """Raises: there is no GPU here."""
+    shape.check_device("cuda")
+
+
+Tensor.device = property(lambda self: shape.device_type("cpu"))
+for _name, _dtype in dict(
+    float=np.float32, double=np.float64, int=np.int32, long=np.int64, bool=np.bool_
+).items():
+    setattr(Tensor, _name, lambda self, dtype=np.dtype(_dtype): self.to(dtype))
+Tensor.backward = lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: (
+    backward(self, gradient, retain_graph, create_graph, inputs)
+)
+
+
+@method
+def __len__(self):
+    if self.ndim == 0:
+        raise TypeError("len() of a 0-d tensor")
+    return self.shape[0]
+
+
+@method
+def __iter__(self):
+    if self.ndim == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(join.unbind(self, 0))
+
+
+@method
+def __bool__(self):
+    if self.array.size != 1:
+        raise RuntimeError(
+            f"the truth of a tensor with {self.array.size} elements is ambiguous: use .any(), "
+            ".all() or .numel()"
+        )
+    return bool(self.array.item())
+
+
+@method
+def __contains__(self, value):
+    return bool((self.array == (value.array if isinstance(value, Tensor) else value)).any())
+
+
+Tensor.__float__ = lambda self: float(self.item())
+Tensor.__int__ = lambda self: int(self.item())
+
+
+@method
+def __index__(self):
+    if self.dtype.kind not in "iu" or self.array.size != 1:
+        raise TypeError("only integer tensors of one element can be used as an index")
+    return int(self.array.item())
+
+
+@method
+def __format__(self, spec):
+    return format(self.item(), spec) if self.ndim == 0 else format(repr(self), spec)
+
+
+@method
+def __repr__(self):
+    array = self.array
+    precision = 4
+    if array.dtype.kind == "f" and array.size and np.isfinite(array).all():
+        # as many digits as the values have, four at most, as in PyTorch
+        whole = np.all(array == np.round(array)) and np.abs(array).max() < 1e8
+        precision = 0 if whole else 4
+    style = {"precision": precision, "suppress_small": False}
+    text = np.array2string(array, separator=", ", prefix="tensor(", threshold=1000, **style)
+    if array.size == 1 and array.ndim == 0 and array.dtype.kind == "f":
+        value = array.item()
+        finite = math.isfinite(value)
+        text = f"{value:.0f}." if finite and value == round(value) and abs(value) < 1e8 else f"{value:.4f}"
+        if finite and value != 0 and not 1e-4 <= abs(value) < 1e8:
+            text = f"{value:.4e}"
+    notes = ""
+    if array.dtype not in (np.float32, np.int64, np.bool_):
+        notes += f", dtype={array.dtype}"
+    if self.grad_fn is not None:
+        notes += f", grad_fn={self.grad_fn}"
+    elif self.requires_grad:
+        notes += ", requires_grad=True"
+    return f"tensor({text}{notes})"

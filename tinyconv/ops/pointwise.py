@@ -1,0 +1,153 @@
+"""Functions of one number, as a table: name, values, derivative.
+
+Primitives: the table below, ReLU and its gradient. Composed of them: the activations at
+the end. The derivatives are written in ops, so each has derivatives of its own.
+"""
+
+import math
+
+import numpy as np
+
+from tinyconv import kernels
+from tinyconv.autograd import Function
+from tinyconv.ops.arithmetic import Clamp, clamp, where
+from tinyconv.ops.common import as_tensor, float_tensor
+
+
+def _pointwise(name, values, derivative, saves):
+    """An op from a table row; ``saves`` tells which of x and y its derivative reads."""
+
+    class Pointwise(Function):
+        def forward(ctx, x):
+            y = values(x)
+            ctx.save_for_backward(x if saves == "x" else y)
+            return y
+
+        def backward(ctx, gy):
+            (saved,) = ctx.saved_tensors
+            return derivative(gy, saved)
+
+    Pointwise.__name__ = Pointwise.__qualname__ = name.capitalize()
+
+    def function(input):
+        x = as_tensor(input, name)
+        return Pointwise.apply(x if x.array.dtype.kind in "fc" else x.float())
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Elementwise {name}; integers become floats."
+    return function
+
+
+def _sigmoid(x):
+    # exp of something positive would overflow on one side
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+_SLOPE = 2 / math.sqrt(math.pi)
+
+#              name        values                   cotangent of x                      reads
+exp = _pointwise("exp", np.exp, lambda g, y: g * y, "y")
+expm1 = _pointwise("expm1", np.expm1, lambda g, y: g * (y + 1), "y")
+log = _pointwise("log", np.log, lambda g, x: g / x, "x")
+log1p = _pointwise("log1p", np.log1p, lambda g, x: g / (x + 1), "x")
+sqrt = _pointwise("sqrt", np.sqrt, lambda g, y: g / (y * 2), "y")
+rsqrt = _pointwise("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y: g * y * y * y * -0.5, "y")
+sin = _pointwise("sin", np.sin, lambda g, x: g * cos(x), "x")
+cos = _pointwise("cos", np.cos, lambda g, x: -g * sin(x), "x")
+tanh = _pointwise("tanh", np.tanh, lambda g, y: g * (1 - y * y), "y")
+sigmoid = _pointwise("sigmoid", _sigmoid, lambda g, y: g * y * (1 - y), "y")
+erf = _pointwise(
+    "erf", lambda x: kernels.activation.erf(x), lambda g, x: g * _SLOPE * exp(-x * x), "x"
+)
+sign = _pointwise("sign", np.sign, lambda g, x: g * 0, "x")
+abs = _pointwise("abs", np.abs, lambda g, x: g * sign(x), "x")
+
+
+class Relu(Function):
+    def forward(ctx, x):
+        y = kernels.activation.relu(x)
+        ctx.save_for_backward(y)
+        return y
+
+    def backward(ctx, gy):
+        (y,) = ctx.saved_tensors
+        return ReluGradient.apply(gy, y.detach())
+
+
+class ReluGradient(Function):
+    """gy where y > 0: linear in gy, flat in y."""
+
+    def forward(ctx, gy, y):
+        ctx.save_for_backward(y)
+        return kernels.activation.relu_gradient(gy, y)
+
+    def backward(ctx, ggx):
+        (y,) = ctx.saved_tensors
+        return ReluGradient.apply(ggx, y), None
+
+
+def relu(input):
+    """max(x, 0); the derivative at 0 is 0, NaN stays NaN.
+
+    >>> import tinyconv as tc
+    >>> tc.relu(tc.tensor([-1.0, 3.0]))
+    tensor([0., 3.])
+    """
+    return Relu.apply(float_tensor(input, "relu"))
+
+
+def leaky_relu(input, negative_slope=0.01):
+    """x where x > 0, else negative_slope * x."""
+    x = float_tensor(input, "leaky_relu")
+    return where(x > 0, x, x * negative_slope)
+
+
+def hardtanh(input, min_val=-1.0, max_val=1.0):
+    """x cut to [min_val, max_val]; unlike ``clamp`` the derivative at a bound is 0."""
+    return Clamp.apply(float_tensor(input, "hardtanh"), min_val, max_val, True)
+
+
+def relu6(input):
+    """min(max(x, 0), 6)."""
+    return hardtanh(input, 0.0, 6.0)
+
+
+def elu(input, alpha=1.0):
+    """x where x > 0, else alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289."""
+    x = float_tensor(input, "elu")
+    return where(x > 0, x, expm1(clamp(x, max=0)) * alpha)
+
+
+def selu(input):
+    """scale * elu(x, alpha) that keeps mean 0, variance 1. arXiv:1706.02515."""
+    return elu(input, 1.6732632423543772) * 1.0507009873554805
+
+
+def silu(input):
+    """x sigmoid(x)."""
+    return input * sigmoid(input)
+
+
+def gelu(input, approximate="none"):
+    """x times the normal distribution's Phi(x); ``'tanh'`` for the usual approximation.
+
+    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
+    """
+    x = float_tensor(input, "gelu")
+    if approximate == "tanh":
+        return x * 0.5 * (1 + tanh((x + x**3 * 0.044715) * math.sqrt(2 / math.pi)))
+    if approximate != "none":
+        raise ValueError(f"gelu: approximate={approximate!r}; wants 'none' or 'tanh'")
+    return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
+
+
+def softplus(input, beta=1.0, threshold=20.0):
+    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
+    x = float_tensor(input, "softplus")
+    return where(x * beta > threshold, x, log1p(exp(clamp(x * beta, max=threshold))) / beta)
+
+
+def logsigmoid(input):
+    """log(sigmoid(x)), without overflow on either side."""
+    return -softplus(-float_tensor(input, "logsigmoid"))

@@ -1,0 +1,149 @@
+"""Random tensors, all from generators that can be seeded, saved and set back."""
+
+import numpy as np
+
+from tinyconv.autograd import Function, Tensor, get_default_dtype
+from tinyconv.ops.shape import sizes
+
+
+class Generator:
+    """A stream of random numbers with a seed and a state.
+
+    >>> import tinyconv as tc
+    >>> g = tc.Generator().manual_seed(7)
+    >>> a = tc.rand(2, generator=g)
+    >>> tc.equal(a, tc.rand(2, generator=g.manual_seed(7)))
+    True
+    """
+
+    def __init__(self, device=None):
+        self.seed()
+
+    def manual_seed(self, seed):
+        """Start the stream that belongs to ``seed``; returns self."""
+        self._seed = int(seed)
+        self.numpy = np.random.Generator(np.random.PCG64(self._seed % (1 << 64)))
+        return self
+
+    def seed(self):
+        """Start a stream from the system's entropy; returns its seed."""
+        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+        self.manual_seed(seed)
+        return seed
+
+    def initial_seed(self):
+        """The seed that the stream started from."""
+        return self._seed
+
+    def get_state(self):
+        """The state as a plain dict of numbers and strings (it goes into checkpoints)."""
+        return {"seed": self._seed, "stream": self.numpy.bit_generator.state}
+
+    def set_state(self, state):
+        """Continue from a state that ``get_state`` gave."""
+        self._seed = state["seed"]
+        self.numpy = np.random.Generator(np.random.PCG64(0))
+        self.numpy.bit_generator.state = state["stream"]
+        return self
+
+
+#: what ops, layers and loaders draw from unless they are given a generator
+default_generator = Generator()
+
+
+def manual_seed(seed):
+    """Seed the default generator; returns it.
+
+    >>> import tinyconv as tc
+    >>> _ = tc.manual_seed(0); a = tc.rand(3)
+    >>> _ = tc.manual_seed(0); tc.equal(a, tc.rand(3))
+    True
+    """
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed():
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state():
+    """The state of the default generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state):
+    """Set the default generator back to a state."""
+    default_generator.set_state(state)
+
+
+def stream(generator):
+    """The NumPy generator behind ``generator``, or behind the default one for None."""
+    return (default_generator if generator is None else generator).numpy
+
+
+def _draw(draw, size, dtype, generator, requires_grad):
+    dtype = get_default_dtype() if dtype is None else np.dtype(dtype)
+    # float32 and float64 draws of one seed agree to rounding
+    out = Tensor(np.asarray(draw(stream(generator))(size=sizes(size))).astype(dtype))
+    if requires_grad:
+        out.requires_grad = True
+    return out
+
+
+def rand(*size, dtype=None, device=None, requires_grad=False, generator=None):
+    """Uniform numbers in [0, 1)."""
+    return _draw(lambda s: s.random, size, dtype, generator, requires_grad)
+
+
+def randn(*size, dtype=None, device=None, requires_grad=False, generator=None):
+    """Normal numbers of mean 0 and variance 1."""
+    return _draw(lambda s: s.standard_normal, size, dtype, generator, requires_grad)
+
+
+def rand_like(input, *, dtype=None, requires_grad=False, generator=None):
+    """``rand`` in the shape and dtype of ``input``."""
+    return rand(
+        input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, generator=generator
+    )
+
+
+def randn_like(input, *, dtype=None, requires_grad=False, generator=None):
+    """``randn`` in the shape and dtype of ``input``."""
+    return randn(
+        input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, generator=generator
+    )
+
+
+def randint(low, high=None, size=None, *, dtype=np.int64, generator=None):
+    """Whole numbers from ``low`` (0) to before ``high``: ``randint(10, (2, 3))``."""
+    if size is None:
+        low, high, size = 0, low, high
+    return Tensor(stream(generator).integers(low, high, sizes((size,)), dtype=np.int64).astype(dtype))
+
+
+def randperm(n, *, dtype=np.int64, generator=None):
+    """The numbers 0 to n - 1 in random order."""
+    return Tensor(stream(generator).permutation(n).astype(dtype))
+
+
+class Dropout(Function):
+    """x times a mask of 0 and 1 / (1 - p)."""
+
+    def forward(ctx, x, p, shape):
+        keep = stream(None).random(shape) >= p
+        scale = np.where(keep, 1 / (1 - p) if p < 1 else 0.0, 0.0).astype(x.dtype)
+        ctx.save_for_backward(scale)
+        return x * scale
+
+    def backward(ctx, gy):
+        (scale,) = ctx.saved_tensors
+        return gy * scale
+
+
+def dropout(x, p, shape=None):
+    """Zero each element with probability ``p``, scale the rest by 1 / (1 - p).
+
+    ``shape``: of the mask, for masks that are broadcast (whole channels).
+    """
+    return Dropout.apply(x, p, x.shape if shape is None else shape)

@@ -1,0 +1,51 @@
+"""Softmax and its logarithm along one axis: primitives, because the composed forms either
+overflow or lose the digits of small probabilities.
+"""
+
+import numpy as np
+
+from tinyconv.autograd import Function
+from tinyconv.ops.common import axis, float_tensor
+
+
+class Softmax(Function):
+    def forward(ctx, x, dim):
+        ctx.dim = dim
+        y = np.exp(x - _peak(x, dim))
+        y /= y.sum(dim, keepdims=True)
+        ctx.save_for_backward(y)
+        return y
+
+    def backward(ctx, gy):
+        (y,) = ctx.saved_tensors
+        return y * (gy - (gy * y).sum(ctx.dim, keepdim=True))
+
+
+class LogSoftmax(Function):
+    def forward(ctx, x, dim):
+        ctx.dim = dim
+        y = x - _peak(x, dim)
+        y -= np.log(np.exp(y).sum(dim, keepdims=True))
+        ctx.save_for_backward(y)
+        return y
+
+    def backward(ctx, gy):
+        (y,) = ctx.saved_tensors
+        return gy - y.exp() * gy.sum(ctx.dim, keepdim=True)
+
+
+def _peak(x, dim):
+    peak = x.max(dim, keepdims=True) if x.shape[dim] else 0
+    return np.where(np.isfinite(peak), peak, 0).astype(x.dtype)
+
+
+def softmax(input, dim):
+    """exp(x) / sum(exp(x)) along ``dim``."""
+    x = float_tensor(input, "softmax")
+    return Softmax.apply(x, axis(dim, x.ndim, "softmax")) if x.ndim else x * 0 + 1
+
+
+def log_softmax(input, dim):
+    """log(softmax(x)) along ``dim``, exact for small probabilities too."""
+    x = float_tensor(input, "log_softmax")
+    return LogSoftmax.apply(x, axis(dim, x.ndim, "log_softmax")) if x.ndim else x * 0

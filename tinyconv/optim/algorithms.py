@@ -1,0 +1,172 @@
+"""The update rules, each as its paper states it. g is the gradient, p the parameter."""
+
+import numpy as np
+
+from tinyconv.optim.optimizer import Optimizer
+
+_INFINITY = float("inf")
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent.
+
+        g <- g + weight_decay p
+        v <- momentum v + (1 - dampening) g          (v = g in the first step)
+        p <- p - lr v          or, with nesterov, p - lr (g + momentum v)
+
+    Args:
+        lr: learning rate, default 1e-3.
+        momentum, dampening, weight_decay: default 0.
+        nesterov: wants momentum and no dampening.
+
+    Source: Sutskever et al. 2013, in PyTorch's form.
+
+    >>> import tinyconv as tc
+    >>> p = tc.nn.Parameter(tc.ones(1)); p.grad = tc.ones(1)
+    >>> tc.optim.SGD([p], lr=0.25).step(); p.detach()
+    tensor([0.7500])
+    """
+
+    _limits = {"lr": (0, _INFINITY), "momentum": (0, _INFINITY), "weight_decay": (0, _INFINITY)}
+
+    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False):
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(
+                f"SGD: nesterov wants momentum > 0 and dampening 0, got {momentum}, {dampening}"
+            )
+        defaults = dict(
+            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
+            nesterov=nesterov,
+        )  # fmt: skip
+        super().__init__(params, defaults)
+
+    def _update(self, p, g, state, group):
+        momentum = group["momentum"]
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        if momentum:
+            v = state.get("momentum_buffer")
+            if v is None:
+                v = state["momentum_buffer"] = g.copy()
+            else:
+                v *= momentum
+                v += (1 - group["dampening"]) * g
+            g = g + momentum * v if group["nesterov"] else v
+        p -= group["lr"] * g
+
+
+class Adam(Optimizer):
+    """Adam: steps of about lr, scaled by running moments of the gradient.
+
+        m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
+        p <- p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+
+    ``weight_decay`` adds weight_decay p to g. With ``amsgrad`` the largest v so far is used.
+
+    Source: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1.
+
+    >>> import tinyconv as tc
+    >>> p = tc.nn.Parameter(tc.ones(1)); p.grad = tc.ones(1)
+    >>> tc.optim.Adam([p], lr=0.25).step(); p.detach()
+    tensor([0.7500])
+    """
+
+    _limits = {
+        "lr": (0, _INFINITY), "betas": (0, 1), "eps": (0, _INFINITY),
+        "weight_decay": (0, _INFINITY),
+    }  # fmt: skip
+    _decoupled = False
+
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False
+    ):
+        defaults = dict(
+            lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
+        )
+        super().__init__(params, defaults)
+
+    def _update(self, p, g, state, group):
+        if not state:
+            state.update(step=0, exp_avg=np.zeros_like(p), exp_avg_sq=np.zeros_like(p))
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = np.zeros_like(p)
+        b1, b2 = group["betas"]
+        state["step"] += 1
+        if group["weight_decay"]:
+            if self._decoupled:
+                p *= 1 - group["lr"] * group["weight_decay"]
+            else:
+                g = g + group["weight_decay"] * p
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m += (1 - b1) * (g - m)
+        v *= b2
+        v += (1 - b2) * (g * g)
+        if group["amsgrad"]:
+            v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+        step_size = group["lr"] / (1 - b1 ** state["step"])
+        root = np.sqrt(v)
+        root /= (1 - b2 ** state["step"]) ** 0.5
+        root += group["eps"]
+        p -= step_size * (m / root)
+
+
+class AdamW(Adam):
+    """Adam with weight decay taken off the parameter itself: p <- p (1 - lr weight_decay).
+
+    Source: Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2.
+    """
+
+    _decoupled = True
+
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+
+
+class RMSprop(Optimizer):
+    """Steps scaled by the running mean square of the gradient.
+
+        v <- alpha v + (1 - alpha) g^2
+        p <- p - lr g / (sqrt(v) + eps)
+
+    With ``momentum`` the scaled gradients are accumulated; ``centered`` takes the variance
+    in place of the mean square.
+
+    Source: Hinton, Coursera lecture 6e (2012); Graves 2013, arXiv:1308.0850 (centered).
+    """
+
+    _limits = {
+        "lr": (0, _INFINITY), "alpha": (0, _INFINITY), "eps": (0, _INFINITY),
+        "momentum": (0, _INFINITY), "weight_decay": (0, _INFINITY),
+    }  # fmt: skip
+
+    def __init__(
+        self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False
+    ):
+        defaults = dict(
+            lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
+            centered=centered,
+        )  # fmt: skip
+        super().__init__(params, defaults)
+
+    def _update(self, p, g, state, group):
+        alpha = group["alpha"]
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        if not state:
+            state["square_avg"] = np.zeros_like(p)
+        v = state["square_avg"]
+        v *= alpha
+        v += (1 - alpha) * (g * g)
+        if group["centered"]:
+            mean = state.setdefault("grad_avg", np.zeros_like(p))
+            mean += (1 - alpha) * (g - mean)
+            v = v - mean * mean
+        scaled = g / (np.sqrt(v) + group["eps"])
+        if group["momentum"]:
+            buffer = state.setdefault("momentum_buffer", np.zeros_like(p))
+            buffer *= group["momentum"]
+            buffer += scaled
+            scaled = buffer
+        p -= group["lr"] * scaled
