@@ -135,4 +135,6 @@ bool = _np.dtype(_np.bool_)
 mm = bmm = matmul
 clip = clamp
 
+from tinyconv import models  # noqa: E402  (networks are written with the names above)
+
 __all__ = [name for name in globals() if not name.startswith("_")]

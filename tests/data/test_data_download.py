@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyconv.data import DownloadError, cache_folder, download_file
+from tinyconv.data import DownloadError, cache_folder, download, download_file
 
 CONTENT = bytes(range(256)) * 600
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -161,8 +161,32 @@ def test_a_wrong_file_under_the_final_name_is_told(path):
     assert path.read_bytes() == b"mine"
 
 
+def test_the_second_waits_for_the_first_then_finds_the_file(server, path, monkeypatch):
+    waits = threading.Event()
+
+    def try_lock(file, really=download._try_lock):
+        got = really(file)
+        if not got:
+            waits.set()
+        return got
+
+    monkeypatch.setattr(download, "_try_lock", try_lock)
+    server.gate.clear()
+    threads = [
+        threading.Thread(target=download_file, args=([server.url()], path, MD5)) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    assert server.asked.wait(30)
+    assert waits.wait(30)
+    server.gate.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(server.log) == 1
+    assert path.read_bytes() == CONTENT
+
+
 def test_two_processes_download_once(server, path):
-    """The second one waits for the first, then finds the file."""
     server.gate.clear()
     script = (
         "import sys; from tinyconv.data import download_file;"

@@ -145,6 +145,8 @@ def test_items_are_scaled_images_and_int_labels(make_images):
 
 def test_batches_are_the_items(make_images):
     images = make_images(transform=Compose([RandomShift(1), RandomHorizontalFlip()]))
+    direct = images[0]
+    assert not np.array_equal(images.for_epoch((5, 2))[0][0].array, direct[0].array)
     for view in (images, images.for_epoch((5, 2))):
         for row, (image, label) in zip([4, 20, 4], view.__getitems__([4, 20, 4]), strict=True):
             np.testing.assert_array_equal(image.array, view[row][0].array)

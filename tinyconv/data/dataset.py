@@ -31,6 +31,21 @@ class Dataset:
     ...         return index * index
     >>> len(Squares() + Squares())
     20
+
+    A dataset with randomness of its own:
+
+    >>> import copy
+    >>> import numpy as np
+    >>> class Noisy(Squares):
+    ...     key = (0, 0)
+    ...     def for_epoch(self, key):
+    ...         view = copy.copy(self)
+    ...         view.key = key
+    ...         return view
+    ...     def __getitem__(self, index):
+    ...         return index + np.random.default_rng((*self.key, index)).normal()
+    >>> Noisy().for_epoch((0, 1))[3] == Noisy().for_epoch((0, 1))[3]
+    True
     """
 
     def __getitem__(self, index):
@@ -220,11 +235,12 @@ def random_split(dataset, lengths, generator=None):
     """
     n = len(dataset)
     lengths = list(lengths)
-    if math.isclose(sum(lengths), 1) or any(isinstance(x, (float, np.floating)) for x in lengths):
-        if not all(0 <= x <= 1 for x in lengths) or not math.isclose(sum(lengths), 1):
+    total = sum(lengths)
+    if any(isinstance(x, (float, np.floating)) for x in lengths) or total == 1 != n:
+        if not all(0 <= x <= 1 for x in lengths) or not math.isclose(total, 1):
             raise ValueError(
                 f"random_split: got fractions {lengths}; they must be between 0 and 1 and sum "
-                f"to 1 (here {sum(lengths):g}). Give all as fractions, or all as counts."
+                f"to 1 (here {total:g}). Give all as fractions, or all as counts."
             )
         lengths = [math.floor(n * x) for x in lengths]
         for k in range(n - sum(lengths)):

@@ -17,7 +17,12 @@ _CHUNK = 1 << 16
 
 
 class DownloadError(OSError):
-    """No mirror gave the file; the message lists each with its reason."""
+    """No mirror gave the file; the message lists each with its reason.
+
+    >>> from tinyconv.data import DownloadError
+    >>> issubclass(DownloadError, OSError)
+    True
+    """
 
 
 def cache_folder():

@@ -57,7 +57,7 @@ def read_idx(path, shape=None, remedy=DOWNLOAD_AGAIN):
         remedy: the end of the error messages.
 
     Returns:
-        ndarray of the file's shape and type, in the machine's byte order, read-only.
+        ndarray of the file's shape and type, in the machine's byte order.
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -190,11 +190,9 @@ class WeightedRandomSampler(Sampler):
             order = np.minimum(np.searchsorted(ends, draws, side="right"), np.flatnonzero(w)[-1])
         else:
             # exponential races: the first `count` to finish are such a draw (Efraimidis 2006)
-            draws = uniforms(self._key, len(w), 1, ORDER)[:, 0]
-            with np.errstate(divide="ignore"):
-                finish = -np.log1p(-draws) / w
-            finish[w == 0] = np.inf
-            order = np.argsort(finish, kind="stable")[:count]
+            able = np.flatnonzero(w)
+            draws = uniforms(self._key, len(able), 1, ORDER)[:, 0]
+            order = able[np.argsort(-np.log1p(-draws) / w[able], kind="stable")[:count]]
         return iter(order.tolist())
 
     def __len__(self):

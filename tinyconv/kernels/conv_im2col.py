@@ -10,23 +10,38 @@ The input gradient is the same convolution with the roles changed: gy, its pixel
 apart by the stride, with flipped weights.
 """
 
+import functools
+
 import numpy as np
 
 from tinyconv.kernels import parallel
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.matmul import ROWS, dot_tile, multiply_tile
-from tinyconv.kernels.simd import lanes, load, store
+from tinyconv.kernels.simd import BITS, lanes, load, store
 
-#: bytes of columns that a tile aims at, and its least and most output pixels
-_TILE_BYTES = 1 << 18
+#: bytes of columns that a tile may have, and its least and most output pixels
+_TILE_BYTES = 3 << 17
 _LEAST, _MOST = 96, 768
 
 
-def _layout(Ho, Wo, K, itemsize):
-    """(images per group, output rows per tile): from the shape alone."""
-    pixels = max(_LEAST, min(_MOST, _TILE_BYTES // (K * itemsize)))
-    rows = max(1, pixels // Wo)
-    return (1, rows) if rows < Ho else (max(1, rows // Ho), Ho * max(1, rows // Ho))
+@functools.lru_cache(maxsize=1024)
+def _layout(Ho, Wo, K, itemsize, step):
+    """(images per group, output rows per tile), from the shape alone.
+
+    Pixels are multiplied ``step`` at a time, so of the tiles that fit into the cache the one
+    is taken whose last step is fullest (the largest, among equals).
+    """
+    most = max(_LEAST, min(_MOST, _TILE_BYTES // (K * itemsize)))
+    choices = [(1, rows) for rows in range(1, Ho + 1) if rows == 1 or rows * Wo <= most]
+    choices += [(n, n * Ho) for n in range(2, most // (Ho * Wo) + 1)]
+
+    def waste(choice):
+        images, rows = choice
+        whole, rest = divmod(images * Ho, rows)
+        steps = whole * -(-rows * Wo // step) + -(-rest * Wo // step)
+        return steps * step / (images * Ho * Wo), -rows
+
+    return min(choices, key=waste)
 
 
 @part
@@ -55,30 +70,42 @@ def _place(x, n0, n1, c0, channels, planes, Hp, Wp, top, left, spread_h, spread_
 
 
 @part
-def _columns(planes, Hp, Wp, channels, kh, kw, sh, sw, dh, dw, Ho, Wo, r0, r1, columns, pitch):
-    """Lay out the columns of output rows r0:r1 (counted through the images of the group)."""
+def _row_starts(starts, r0, r1, Ho, image_size, row_size):
+    """starts[r - r0] = where output row r begins; rows count on through the group's images."""
+    image, p = r0 // Ho, r0 % Ho
+    for r in range(r0, r1):
+        starts[r - r0] = image * image_size + p * row_size
+        p += 1
+        if p == Ho:
+            image, p = image + 1, 0
+
+
+@part
+def _columns(planes, starts, rows, Hp, Wp, channels, g, Wo, columns, pitch):
+    """Lay out the columns of ``rows`` output rows that begin at ``starts`` in the planes."""
     n = lanes(planes)
-    used = (r1 - r0) * Wo
     for c in range(channels):
-        for i in range(kh):
-            for j in range(kw):
-                to = ((c * kh + i) * kw + j) * pitch
-                end = to + used
-                for r in range(r0, r1):
-                    image = r // Ho
-                    at = ((image * channels + c) * Hp + (r - image * Ho) * sh + i * dh) * Wp
-                    at += j * dw
-                    if sw == 1:
-                        # the last register runs over the row's end; what comes next is
-                        # written later, and both arrays end with a register to spare
+        for i in range(g.kh):
+            for j in range(g.kw):
+                tap = (c * Hp + i * g.dh) * Wp + j * g.dw
+                first = ((c * g.kh + i) * g.kw + j) * pitch
+                to = first
+                if g.sw == 1:
+                    # the last register runs over the row's end; what comes next is
+                    # written later, and both arrays end with a register to spare
+                    for r in range(rows):
+                        at = starts[r] + tap
                         for q in range(0, Wo, n):
                             store(columns, to + q, load(planes, at + q))
-                    else:
+                        to += Wo
+                else:
+                    for r in range(rows):
+                        at = starts[r] + tap
                         for q in range(Wo):
-                            columns[to + q] = planes[at + q * sw]
-                    to += Wo
+                            columns[to + q] = planes[at + q * g.sw]
+                        to += Wo
                 # what the registers ran over must not meet the products as NaN
-                for t in range(end, end - used + pitch):
+                for t in range(to, first + pitch):
                     columns[t] = 0
 
 
@@ -87,15 +114,17 @@ def _convolve(
     x, w, bias, y, g, spread_h, spread_w, groups, Hp, Wp, images, tile_rows, start, stop
 ):
     """y[start:stop] = bias + conv of planes (see ``_place``) with w (groups, panels, K, 6)."""
-    Ho, Wo = y.shape[2:]
-    Og, Cg = y.shape[1] // groups, x.shape[1] // groups
+    O, Ho, Wo = y.shape[1:]
+    Og, Cg = O // groups, x.shape[1] // groups
     K = Cg * g.kh * g.kw
     panels = (Og + ROWS - 1) // ROWS
-    n = lanes(x)
-    pitch = (tile_rows * Wo + 2 * n - 1) // (2 * n) * (2 * n)
-    planes = np.empty(images * Cg * Hp * Wp + g.kw * g.dw + n, x.dtype)
-    columns = np.empty(K * pitch + n, x.dtype)
-    result = np.empty(ROWS * pitch, x.dtype)
+    width = 2 * lanes(x)
+    pitch = (tile_rows * Wo + width - 1) // width * width
+    planes = np.empty(images * Cg * Hp * Wp + g.kw * g.dw + width, x.dtype)
+    columns = np.empty(K * pitch + width, x.dtype)
+    result = np.empty(panels * ROWS * pitch, x.dtype)
+    starts = np.empty(tile_rows, np.int64)
+    flat = y.reshape(-1)
     for n0 in range(start, stop, images):
         n1 = min(n0 + images, stop)
         for group in range(groups):
@@ -105,26 +134,25 @@ def _convolve(
             for r0 in range(0, (n1 - n0) * Ho, tile_rows):
                 r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
                 used = (r1 - r0) * Wo
-                _columns(
-                    planes, Hp, Wp, Cg, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, Ho, Wo, r0, r1,
-                    columns, pitch,
-                )  # fmt: skip
-                for panel in range(panels):
-                    rows = min(ROWS, Og - panel * ROWS)
-                    o0 = group * Og + panel * ROWS
-                    for m in range(rows):
-                        value = bias[o0 + m]
-                        for t in range(m * pitch, m * pitch + used):
-                            result[t] = value
-                    at_w = (group * panels + panel) * K * ROWS
-                    for t in range(0, used, 2 * n):
-                        multiply_tile(w, at_w, K, columns, t, pitch, result, t, pitch)
-                    for m in range(rows):
-                        for r in range(r0, r1):
-                            image = r // Ho
-                            at = m * pitch + (r - r0) * Wo
-                            for q in range(Wo):
-                                y[n0 + image, o0 + m, r - image * Ho, q] = result[at + q]
+                _row_starts(starts, r0, r1, Ho, Cg * Hp * Wp, g.sh * Wp)
+                _columns(planes, starts, r1 - r0, Hp, Wp, Cg, g, Wo, columns, pitch)
+                for o in range(Og):
+                    result[o * pitch : o * pitch + used] = bias[group * Og + o]
+                # a strip of columns stays in the L1 cache while all filters pass over it
+                for t in range(0, used, width):
+                    for panel in range(panels):
+                        at_w = (group * panels + panel) * K * ROWS
+                        at = panel * ROWS * pitch + t
+                        multiply_tile(w, at_w, K, columns, t, pitch, result, at, pitch)
+                _row_starts(starts, r0, r1, Ho, O * Ho * Wo, Wo)
+                for o in range(Og):
+                    at_y = (n0 * O + group * Og + o) * Ho * Wo
+                    at = o * pitch
+                    for r in range(r1 - r0):
+                        to = at_y + starts[r]
+                        for q in range(Wo):
+                            flat[to + q] = result[at + q]
+                        at += Wo
 
 
 @kernel
@@ -139,8 +167,9 @@ def _weight(gy, x, gw, g, groups, Hp, Wp, images, tile_rows, start, stop):
     planes = np.empty(images * Cg * Hp * Wp + g.kw * g.dw + n, x.dtype)
     columns = np.zeros(Kp * pitch + n, x.dtype)
     rows = np.zeros(Op * pitch, x.dtype)
+    starts = np.empty(tile_rows, np.int64)
     sums = np.zeros((groups, Op, Kp), x.dtype)
-    flat = sums.reshape(-1)
+    sums_flat, gy_flat = sums.reshape(-1), gy.reshape(-1)
     for n0 in range(start, stop, images):
         n1 = min(n0 + images, stop)
         for group in range(groups):
@@ -148,23 +177,24 @@ def _weight(gy, x, gw, g, groups, Hp, Wp, images, tile_rows, start, stop):
             for r0 in range(0, (n1 - n0) * Ho, tile_rows):
                 r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
                 used = ((r1 - r0) * Wo + n - 1) // n * n
-                _columns(
-                    planes, Hp, Wp, Cg, g.kh, g.kw, g.sh, g.sw, g.dh, g.dw, Ho, Wo, r0, r1,
-                    columns, pitch,
-                )  # fmt: skip
+                _row_starts(starts, r0, r1, Ho, Cg * Hp * Wp, g.sh * Wp)
+                _columns(planes, starts, r1 - r0, Hp, Wp, Cg, g, Wo, columns, pitch)
+                _row_starts(starts, r0, r1, Ho, O * Ho * Wo, Wo)
                 for o in range(Og):
-                    for r in range(r0, r1):
-                        image = r // Ho
-                        at = o * pitch + (r - r0) * Wo
+                    at_gy = (n0 * O + group * Og + o) * Ho * Wo
+                    at = o * pitch
+                    for r in range(r1 - r0):
+                        of = at_gy + starts[r]
                         for q in range(Wo):
-                            rows[at + q] = gy[n0 + image, group * Og + o, r - image * Ho, q]
-                    for t in range(o * pitch + (r1 - r0) * Wo, o * pitch + used):
+                            rows[at + q] = gy_flat[of + q]
+                        at += Wo
+                    for t in range(at, o * pitch + used):
                         rows[t] = 0
                 for o in range(0, Op, 4):
                     for k in range(0, Kp, 3):
                         dot_tile(
                             rows, o * pitch, pitch, columns, k * pitch, pitch, used,
-                            flat, (group * Op + o) * Kp + k, Kp,
+                            sums_flat, (group * Op + o) * Kp + k, Kp,
                         )  # fmt: skip
     for o in range(O):
         for k in range(K):
@@ -185,7 +215,7 @@ def _run(x, w, bias, y, window, spread, groups, plane):
     if not y.size:
         return y
     K = w.shape[1]
-    layout = _layout(*y.shape[2:], K, x.itemsize)
+    layout = _layout(*y.shape[2:], K, x.itemsize, 2 * BITS // (8 * x.itemsize))
     packed = _panels(w, groups)
     parts = parallel.chunks(x.shape[0], y.size * K)
     parallel.run(
@@ -224,7 +254,7 @@ def weight_gradient(gy, x, window, groups):
     parts = parallel.chunks(x.shape[0], gy.size * K)
     partial = np.zeros((len(parts), O, K), x.dtype)
     if gy.size:
-        layout = _layout(*gy.shape[2:], K, x.itemsize)
+        layout = _layout(*gy.shape[2:], K, x.itemsize, BITS // (8 * x.itemsize))
         plane = H + window.top + window.bottom, W + window.left + window.right
         parallel.run(
             lambda i, start, stop: _weight(

@@ -200,9 +200,9 @@ class OneCycleLR(LRScheduler):
         return b + (a - b) / 2 * (1 + math.cos(math.pi * way))
 
     def _rate(self, t, base):
-        if t >= self.total_steps:
+        if t > self.total_steps:  # the step after the last optimiser step is still allowed
             raise ValueError(
-                f"OneCycleLR: step {t + 1} of {self.total_steps}: the cycle has ended; give a "
+                f"OneCycleLR: step {t} of {self.total_steps}: the cycle has ended; give a "
                 "larger total_steps"
             )
         start = base / self.div_factor

@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and make:
+#   make train   train the small Inception net on the bundled digits
+#   make test    lint, types, all tests and examples
+# Other Python: make train PYTHON=python3.12    Other run: make train ARGS="--model lenet5"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: train test bench peers clean
+
+train: $(VENV)/.train
+	$(BIN)/python -m tinyconv train $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.train
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# PyTorch beside it, for the comparisons in tests/peers and benchmarks
+peers: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet -e '.[test,peers]'
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tinyconv needs Python 3.11 or newer; give one: make train PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 1; }
+
+# one stamp per set of extras; setup.cfg changes install anew
+$(VENV)/.train $(VENV)/.test: $(VENV)/.%: setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "installing tinyconv[$*] into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info
