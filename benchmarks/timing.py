@@ -1,0 +1,52 @@
+"""Interleaved timing: machines are noisy, so contestants run in turn and medians count."""
+
+import statistics
+import time
+
+
+def interleaved(functions, rounds=9, at_least=0.02):
+    """Median seconds per call of each function, measured in turn: A B A B ...
+
+    A contestant is called several times per round until ``at_least`` seconds have passed,
+    so that short calls are not lost in the clock.
+    """
+    repeats = []
+    for function in functions:
+        function()
+        began = time.perf_counter()
+        function()
+        repeats.append(max(1, round(at_least / max(time.perf_counter() - began, 1e-9))))
+    times = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, count, seen in zip(functions, repeats, times):
+            began = time.perf_counter()
+            for _ in range(count):
+                function()
+            seen.append((time.perf_counter() - began) / count)
+    return [statistics.median(seen) for seen in times]
+
+
+def table(title, header, rows):
+    """Print rows under a header, columns as wide as they need."""
+    cells = [list(map(str, row)) for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    print(f"\n{title}")
+    for row in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths)))
+
+
+def peer():
+    """PyTorch with as many threads as tinyconv, or None where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    import tinyconv
+
+    torch.set_num_threads(tinyconv.get_num_threads())
+    return torch
+
+
+def ratio(theirs, ours):
+    """theirs / ours as text: above 1 we are faster."""
+    return "-" if theirs is None else f"{theirs / ours:.2f}"
