@@ -10,15 +10,23 @@ from tinyconv.kernels.jit import kernel
 
 @kernel
 def _relu(x, y, start, stop):
-    for i in range(start, stop):
+    # views that start at 0: Numba would ask of each index that it cannot prove positive
+    # whether it counts from the end, and the loop would not vectorise
+    x, y = x[start:stop], y[start:stop]
+    zero = x.dtype.type(0)  # a plain 0 would make the choice float64
+    for i in range(len(x)):
         # written so that NaN comes through: every comparison with it is false
-        y[i] = 0 if x[i] <= 0 else x[i]
+        v = x[i]
+        y[i] = zero if v <= zero else v
 
 
 @kernel
 def _relu_gradient(gy, y, gx, start, stop):
-    for i in range(start, stop):
-        gx[i] = 0 if y[i] <= 0 else gy[i]
+    gy, y, gx = gy[start:stop], y[start:stop], gx[start:stop]
+    zero = y.dtype.type(0)
+    for i in range(len(y)):
+        g = gy[i]  # loaded whether needed or not: a choice of two values vectorises, a branch not
+        gx[i] = zero if y[i] <= zero else g
 
 
 def relu(x):

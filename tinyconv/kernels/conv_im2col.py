@@ -17,7 +17,7 @@ import numpy as np
 from tinyconv.kernels import parallel
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.matmul import ROWS, dot_tile, multiply_tile
-from tinyconv.kernels.simd import BITS, lanes, load, store
+from tinyconv.kernels.simd import BITS, copy, get, lanes, load, put, store
 
 #: bytes of columns that a tile may have, and its least and most output pixels
 _TILE_BYTES = 3 << 17
@@ -48,7 +48,8 @@ def _layout(Ho, Wo, K, itemsize, step):
 def _place(x, n0, n1, c0, channels, planes, Hp, Wp, top, left, spread_h, spread_w):
     """Copy images n0:n1, channels c0.. into planes of Hp x Wp; pixel (h, v) goes to
     (top + h spread_h, left + v spread_w), and is left out if that is outside."""
-    H, W = x.shape[2:]
+    C, H, W = x.shape[1:]
+    flat = x.reshape(-1)
     planes[:] = 0
     first = max(0, -(left // spread_w) if left < 0 else 0)
     while left + first * spread_w < 0:
@@ -61,12 +62,12 @@ def _place(x, n0, n1, c0, channels, planes, Hp, Wp, top, left, spread_h, spread_
                 to = top + h * spread_h
                 if 0 <= to < Hp:
                     row = at + to * Wp + left
+                    of = ((n * C + c0 + c) * H + h) * W
                     if spread_w == 1:
-                        for v in range(first, last):
-                            planes[row + v] = x[n, c0 + c, h, v]
+                        copy(planes, row + first, flat, of + first, max(last - first, 0))
                     else:
                         for v in range(first, last):
-                            planes[row + v * spread_w] = x[n, c0 + c, h, v]
+                            put(planes, row + v * spread_w, get(flat, of + v))
 
 
 @part
@@ -102,7 +103,7 @@ def _columns(planes, starts, rows, Hp, Wp, channels, g, Wo, columns, pitch):
                     for r in range(rows):
                         at = starts[r] + tap
                         for q in range(Wo):
-                            columns[to + q] = planes[at + q * g.sw]
+                            put(columns, to + q, get(planes, at + q * g.sw))
                         to += Wo
                 # what the registers ran over must not meet the products as NaN
                 for t in range(to, first + pitch):
@@ -149,9 +150,7 @@ def _convolve(
                     at_y = (n0 * O + group * Og + o) * Ho * Wo
                     at = o * pitch
                     for r in range(r1 - r0):
-                        to = at_y + starts[r]
-                        for q in range(Wo):
-                            flat[to + q] = result[at + q]
+                        copy(flat, at_y + starts[r], result, at, Wo)
                         at += Wo
 
 
@@ -184,9 +183,7 @@ def _weight(gy, x, gw, g, groups, Hp, Wp, images, tile_rows, start, stop):
                     at_gy = (n0 * O + group * Og + o) * Ho * Wo
                     at = o * pitch
                     for r in range(r1 - r0):
-                        of = at_gy + starts[r]
-                        for q in range(Wo):
-                            rows[at + q] = gy_flat[of + q]
+                        copy(rows, at, gy_flat, at_gy + starts[r], Wo)
                         at += Wo
                     for t in range(at, o * pitch + used):
                         rows[t] = 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyconv.kernels import parallel
 from tinyconv.kernels.jit import kernel, part
-from tinyconv.kernels.simd import fma, lanes, load, splat, store, total, zeros
+from tinyconv.kernels.simd import copy, fma, get, lanes, load, put, splat, store, total, zeros
 
 #: rows of the result that one tile keeps in registers
 ROWS = 6
@@ -100,15 +100,20 @@ def _multiply(a, ia, row_a, col_a, b, ib, row_b, col_b, c, ic, N, K, start, stop
             columns = min(_COLUMNS, N - n0)
             pitch = (columns + width - 1) // width * width
             for k in range(depth):
-                for n in range(columns):
-                    block[k * pitch + n] = b[ib + (k0 + k) * row_b + (n0 + n) * col_b]
+                of = ib + (k0 + k) * row_b + n0 * col_b
+                if col_b == 1:
+                    copy(block, k * pitch, b, of, columns)
+                else:
+                    for n in range(columns):
+                        put(block, k * pitch + n, get(b, of + n * col_b))
                 for n in range(columns, pitch):
                     block[k * pitch + n] = 0
             for m0 in range(start, stop, ROWS):
                 rows = min(ROWS, stop - m0)
                 for k in range(depth):
                     for m in range(rows):
-                        panel[k * ROWS + m] = a[ia + (m0 + m) * row_a + (k0 + k) * col_a]
+                        of = ia + (m0 + m) * row_a + (k0 + k) * col_a
+                        put(panel, k * ROWS + m, get(a, of))
                     for m in range(rows, ROWS):
                         panel[k * ROWS + m] = 0
                 for j in range(0, columns, width):

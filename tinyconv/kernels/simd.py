@@ -9,6 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
+from tinyconv.kernels.jit import part
+
 #: 512-bit registers where the processor has them, else 256 (LLVM splits these where
 #: registers are smaller still)
 BITS = 512 if llvm.get_host_cpu_features().get("avx512f") else 256
@@ -142,4 +144,66 @@ def total(typingctx, vector):
     return vector.dtype(vector), codegen
 
 
-__all__ = ["BITS", "fma", "lanes", "load", "splat", "store", "total", "zeros"]
+@intrinsic
+def get(typingctx, array, index):
+    """``array[index]`` of a flat array, without Numba's question whether index is negative."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(_address(context, builder, signature, args))
+
+    return array.dtype(array, types.intp), codegen
+
+
+@intrinsic
+def put(typingctx, array, index, value):
+    """``array[index] = value`` of a flat array, index not negative."""
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[2], _address(context, builder, signature, args))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _move(typingctx, to, i, of, j, share):
+    """Copy a register-full, or its half or quarter (``share`` 2 or 4), in one load and store."""
+    if not isinstance(share, types.IntegerLiteral):
+        return None
+    vector = Vector(to.dtype)
+    kind = ir.VectorType(vector.llvm_type().element, vector.lanes // share.literal_value)
+    size = to.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, args):
+        arrays = signature.args
+        target = context.make_array(arrays[0])(context, builder, args[0]).data
+        source = context.make_array(arrays[2])(context, builder, args[2]).data
+        target, source = builder.gep(target, [args[1]]), builder.gep(source, [args[3]])
+        value = builder.load(builder.bitcast(source, kind.as_pointer()), align=size)
+        builder.store(value, builder.bitcast(target, kind.as_pointer()), align=size)
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, of, types.intp, share), codegen
+
+
+@part
+def copy(to, i, of, j, count):
+    """to[i : i + count] = of[j : j + count] of flat arrays; not a number more is touched."""
+    n = lanes(to)
+    # the last move ends where the run ends, over what is copied already
+    if count >= n:
+        for q in range(0, count - n, n):
+            _move(to, i + q, of, j + q, 1)
+        _move(to, i + count - n, of, j + count - n, 1)
+    elif count >= n // 2:
+        _move(to, i, of, j, 2)
+        _move(to, i + count - n // 2, of, j + count - n // 2, 2)
+    elif count >= n // 4:
+        _move(to, i, of, j, 4)
+        _move(to, i + count - n // 4, of, j + count - n // 4, 4)
+    else:
+        for q in range(count):
+            put(to, i + q, get(of, j + q))
+
+
+__all__ = ["BITS", "copy", "fma", "get", "lanes", "load", "put", "splat", "store", "total", "zeros"]
