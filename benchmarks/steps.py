@@ -44,9 +44,7 @@ def run(rounds=9):
                 optimizer = torch.optim.SGD(other.parameters(), lr=0.01, momentum=0.9)
                 X = torch.from_numpy(x).to(memory_format=memory_format)
                 Y = torch.from_numpy(labels)
-                contestants.append(
-                    _step(other, optimizer, torch.nn.functional.cross_entropy, X, Y)
-                )
+                contestants.append(_step(other, optimizer, torch.nn.functional.cross_entropy, X, Y))
             losses = [step() for step in contestants]
             np.testing.assert_allclose(losses, losses[0], rtol=1e-4)
         seconds, *others = interleaved(contestants, rounds)

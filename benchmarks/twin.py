@@ -16,7 +16,9 @@ def twin(torch, net):
     source = inspect.getsource(sys.modules[type(net).__module__])
     source = source.replace("import tinyconv as tc", "import torch as tc")
     source = source.replace("import tinyconv.nn as nn", "import torch.nn as nn")
-    source = source.replace("from tinyconv.nn import functional as F", "from torch.nn import functional as F")
+    source = source.replace(
+        "from tinyconv.nn import functional as F", "from torch.nn import functional as F"
+    )
     module = types.ModuleType("twin")
     exec(compile(source, "twin", "exec"), module.__dict__)
     other = _build(getattr(module, type(net).__name__), net)

@@ -1,9 +1,11 @@
 """tinyconv: convolutional networks on NumPy and Numba, with PyTorch's names.
 
-    import tinyconv as torch
-    import tinyconv.nn as nn
-    import tinyconv.nn.functional as F
+import tinyconv as torch
+import tinyconv.nn as nn
+import tinyconv.nn.functional as F
 """
+
+# ruff: noqa: F401  (what is imported here is what the package offers)
 
 import numpy as _np
 

@@ -204,9 +204,7 @@ def _leading_to(wanted, pairs):
         node = stack.pop()
         if node not in seen:
             seen.add(node)
-            stack.extend(
-                e[0] for e in node.edges if e is not None and not isinstance(e[0], Tensor)
-            )
+            stack.extend(e[0] for e in node.edges if e is not None and not isinstance(e[0], Tensor))
     useful = set()
     for node in sorted(seen, reverse=True):  # oldest first: parents are settled before children
         if any(e is not None and (e in wanted or e[0] in useful) for e in node.edges):

@@ -1,5 +1,6 @@
 """checkpoint: trade a second forward pass for the memory of what it saved."""
 
+from tinyconv.autograd import modes
 from tinyconv.autograd.modes import enable_grad, state
 from tinyconv.autograd.tensor import Tensor
 
@@ -38,17 +39,13 @@ def checkpoint(function, *args, use_reentrant=False, preserve_rng_state=True, **
         state.saver = previous
 
 
-#: set by ``tinyconv.ops.random``: (get_state, set_state) of the generator that ops draw from
-rng_access = None
-
-
 class _Segment:
     """One checkpointed call: what it needs to run again, and what that gave."""
 
     def __init__(self, function, args, kwargs, preserve_rng_state):
         self.function, self.args, self.kwargs = function, args, kwargs
         self.versions = [(a, a._version) for a in args if isinstance(a, Tensor)]
-        self.rng = rng_access[0]() if preserve_rng_state and rng_access else None
+        self.rng = modes.get_rng_state() if preserve_rng_state else None
         self.count = 0
         self.arrays = {}
 
@@ -71,18 +68,18 @@ class _Segment:
                     "before backward could run the function again"
                 )
         collector = _Collector()
-        before = rng_access[0]() if self.rng is not None else None
+        before = modes.get_rng_state()
         outer = state.saver, state.recomputing
         state.saver, state.recomputing = collector, True
         if self.rng is not None:
-            rng_access[1](self.rng)
+            modes.set_rng_state(self.rng)
         try:
             with enable_grad():
                 self.function(*self.args, **self.kwargs)
         finally:
             state.saver, state.recomputing = outer
-            if before is not None:
-                rng_access[1](before)
+            if self.rng is not None:
+                modes.set_rng_state(before)
         if len(collector.arrays) != self.count:
             raise RuntimeError(
                 f"checkpoint: the function saved {self.count} arrays in its first run and "

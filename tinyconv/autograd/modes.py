@@ -22,6 +22,14 @@ class _State(threading.local):
 state = _State()
 
 
+def get_rng_state():
+    """The state of the generator that ops draw from; ``tinyconv.ops.random`` fills this in."""
+
+
+def set_rng_state(state):
+    """Set that generator back; ``tinyconv.ops.random`` fills this in."""
+
+
 class _GradMode:
     """A context manager and decorator that sets ``state.grad_enabled``."""
 

@@ -13,9 +13,7 @@ from tinyconv.autograd.modes import state
 #: dtypes that a Tensor may have; complex ones serve complex-step checks only
 _DTYPES = frozenset(
     np.dtype(name)
-    for name in (
-        "float32 float64 bool uint8 int8 int16 int32 int64 complex64 complex128".split()
-    )
+    for name in ("float32 float64 bool uint8 int8 int16 int32 int64 complex64 complex128".split())
 )
 _default_dtype = np.dtype(np.float32)
 

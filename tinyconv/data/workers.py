@@ -10,7 +10,7 @@ from contextlib import suppress
 #: Seconds that the interpreter waits at its exit for jobs already begun.
 EXIT_GRACE = 1.0
 
-_alive = weakref.WeakSet()
+_alive: "weakref.WeakSet" = weakref.WeakSet()
 
 
 class Job:

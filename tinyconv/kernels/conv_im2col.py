@@ -111,9 +111,7 @@ def _columns(planes, starts, rows, Hp, Wp, channels, g, Wo, columns, pitch):
 
 
 @kernel
-def _convolve(
-    x, w, bias, y, g, spread_h, spread_w, groups, Hp, Wp, images, tile_rows, start, stop
-):
+def _convolve(x, w, bias, y, g, spread_h, spread_w, groups, Hp, Wp, images, tile_rows, start, stop):
     """y[start:stop] = bias + conv of planes (see ``_place``) with w (groups, panels, K, 6)."""
     O, Ho, Wo = y.shape[1:]
     Og, Cg = O // groups, x.shape[1] // groups
@@ -129,9 +127,7 @@ def _convolve(
     for n0 in range(start, stop, images):
         n1 = min(n0 + images, stop)
         for group in range(groups):
-            _place(
-                x, n0, n1, group * Cg, Cg, planes, Hp, Wp, g.top, g.left, spread_h, spread_w
-            )
+            _place(x, n0, n1, group * Cg, Cg, planes, Hp, Wp, g.top, g.left, spread_h, spread_w)
             for r0 in range(0, (n1 - n0) * Ho, tile_rows):
                 r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
                 used = (r1 - r0) * Wo
@@ -246,7 +242,8 @@ def input_gradient(gy, w, window, groups, image):
 
 
 def weight_gradient(gy, x, window, groups):
-    O, Cg, H, W = gy.shape[1], x.shape[1] // groups, *x.shape[2:]
+    O, Cg = gy.shape[1], x.shape[1] // groups
+    H, W = x.shape[2:]
     K = Cg * window.kh * window.kw
     parts = parallel.chunks(x.shape[0], gy.size * K)
     partial = np.zeros((len(parts), O, K), x.dtype)

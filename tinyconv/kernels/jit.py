@@ -89,7 +89,7 @@ class _Locator(_CacheLocator):
 
 
 class _KernelCacheImpl(CompileResultCacheImpl):
-    _locator_classes = [_Locator]
+    _locator_classes = [_Locator]  # type: ignore[list-item]
 
 
 class _KernelCache(FunctionCache):

@@ -2,12 +2,13 @@
 
 import difflib
 import functools
+from collections.abc import Callable
 
 from tinyconv.models.inception_small import SmallInception
 from tinyconv.models.lenet import LeNet5
 from tinyconv.models.resnet_cifar import CifarResNet
 
-_MODELS = {"lenet5": LeNet5, "inception_small": SmallInception}
+_MODELS: dict[str, Callable] = {"lenet5": LeNet5, "inception_small": SmallInception}
 for _depth in (20, 32, 44, 56, 110):
     for _shortcut in "AB":
         _MODELS[f"cifar_resnet{_depth}_{_shortcut}"] = functools.partial(

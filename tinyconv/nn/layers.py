@@ -66,9 +66,7 @@ class Conv2d(Module):
         self.padding, self.groups = padding, groups
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = _parameter(shape, dtype, device)
-        self.register_parameter(
-            "bias", _parameter(out_channels, dtype, device) if bias else None
-        )
+        self.register_parameter("bias", _parameter(out_channels, dtype, device) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -104,9 +102,7 @@ class Linear(Module):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.weight = _parameter((out_features, in_features), dtype, device)
-        self.register_parameter(
-            "bias", _parameter(out_features, dtype, device) if bias else None
-        )
+        self.register_parameter("bias", _parameter(out_features, dtype, device) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -124,18 +120,9 @@ class Linear(Module):
 
 
 class _BatchNorm(Module):
-    """Batch normalisation: ``F.batch_norm`` with its state.
+    """What the batch norms share; they differ in the shapes they take."""
 
-    State: ``weight``, ``bias``, ``running_mean``, ``running_var`` (C,),
-    ``num_batches_tracked`` (int64).
-
-    Args:
-        num_features: C.
-        eps: added to the variance.
-        momentum: weight of the newest batch in the running statistics; None averages all.
-        affine: learn ``weight`` and ``bias``.
-        track_running_stats: keep running statistics for ``eval()``.
-    """
+    _ndims: tuple[int, ...]
 
     def __init__(
         self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True,
@@ -190,12 +177,24 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    __doc__ = _BatchNorm.__doc__ + """
+    """Batch normalisation of images (N, C, H, W): ``F.batch_norm`` with its state.
+
+    State: ``weight``, ``bias``, ``running_mean``, ``running_var`` (C,),
+    ``num_batches_tracked`` (int64).
+
+    Args:
+        num_features: C.
+        eps: added to the variance.
+        momentum: weight of the newest batch in the running statistics; None averages all.
+        affine: learn ``weight`` and ``bias``.
+        track_running_stats: keep running statistics for ``eval()``.
+
     >>> import tinyconv as tc
     >>> y = tc.nn.BatchNorm2d(3)(tc.randn(8, 3, 5, 5))
     >>> bool(y.mean().abs() < 1e-5)
     True
     """
+
     _ndims = (4,)
 
 

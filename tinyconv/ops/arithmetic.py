@@ -68,7 +68,7 @@ class Pow(Function):
     def backward(ctx, gy):
         (x,) = ctx.saved_tensors
         p = ctx.p
-        return (gy * 0 if p == 0 else gy * (x * 2 if p == 2 else p * x ** (p - 1)))
+        return gy * 0 if p == 0 else gy * (x * 2 if p == 2 else p * x ** (p - 1))
 
 
 class PowTensor(Function):

@@ -168,5 +168,3 @@ def vjp_of(function, inputs, cotangents):
 
 def _leaf(x):
     return x.detach().requires_grad_()
-
-

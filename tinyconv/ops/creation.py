@@ -96,7 +96,9 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
 
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
     """Zeros of the shape and dtype of ``input``."""
-    return zeros(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    return zeros(
+        input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad
+    )
 
 
 def ones_like(input, *, dtype=None, device=None, requires_grad=False):
@@ -106,7 +108,9 @@ def ones_like(input, *, dtype=None, device=None, requires_grad=False):
 
 def empty_like(input, *, dtype=None, device=None, requires_grad=False):
     """A tensor of the shape and dtype of ``input`` with whatever was in memory."""
-    return empty(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    return empty(
+        input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad
+    )
 
 
 def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):

@@ -90,7 +90,9 @@ def split(tensor, split_size_or_sections, dim=0):
     else:
         parts = [int(n) for n in split_size_or_sections]
         if sum(parts) != size or min(parts, default=0) < 0:
-            raise ValueError(f"split: sections {parts} must add up to {size}, the size of dim {dim}")
+            raise ValueError(
+                f"split: sections {parts} must add up to {size}, the size of dim {dim}"
+            )
     return Split.apply(tensor, parts, at)
 
 

@@ -1,7 +1,7 @@
 """The one place where Tensor gets its operators and methods."""
 
-import math
-
+# mypy: ignore-errors
+# (what is attached here is declared in autograd/tensor.pyi)
 import numpy as np
 
 from tinyconv.autograd import Tensor, backward
@@ -163,7 +163,7 @@ Tensor.device = property(lambda self: shape.device_type("cpu"))
 for _name, _dtype in dict(
     float=np.float32, double=np.float64, int=np.int32, long=np.int64, bool=np.bool_
 ).items():
-    setattr(Tensor, _name, lambda self, dtype=np.dtype(_dtype): self.to(dtype))
+    setattr(Tensor, _name, lambda self, dtype=_dtype: self.to(dtype))
 Tensor.backward = lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: (
     backward(self, gradient, retain_graph, create_graph, inputs)
 )
@@ -216,25 +216,30 @@ def __format__(self, spec):
 
 @method
 def __repr__(self):
-    array = self.array
-    precision = 4
-    if array.dtype.kind == "f" and array.size and np.isfinite(array).all():
-        # as many digits as the values have, four at most, as in PyTorch
-        whole = np.all(array == np.round(array)) and np.abs(array).max() < 1e8
-        precision = 0 if whole else 4
-    style = {"precision": precision, "suppress_small": False}
-    text = np.array2string(array, separator=", ", prefix="tensor(", threshold=1000, **style)
-    if array.size == 1 and array.ndim == 0 and array.dtype.kind == "f":
-        value = array.item()
-        finite = math.isfinite(value)
-        text = f"{value:.0f}." if finite and value == round(value) and abs(value) < 1e8 else f"{value:.4f}"
-        if finite and value != 0 and not 1e-4 <= abs(value) < 1e8:
-            text = f"{value:.4e}"
+    style = {}
+    if self.dtype.kind == "f":
+        style["formatter"] = {"float_kind": _float_format(self.array)}
+    text = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000, **style)
     notes = ""
-    if array.dtype not in (np.float32, np.int64, np.bool_):
-        notes += f", dtype={array.dtype}"
+    if self.dtype not in (np.float32, np.int64, np.bool_):
+        notes += f", dtype={self.dtype}"
     if self.grad_fn is not None:
         notes += f", grad_fn={self.grad_fn}"
     elif self.requires_grad:
         notes += ", requires_grad=True"
     return f"tensor({text}{notes})"
+
+
+def _float_format(array):
+    """PyTorch's look: whole numbers as ``1.``, else four decimals, or four of an exponent."""
+    finite = np.abs(array[np.isfinite(array)])
+    large, small = finite.max(initial=0), finite[finite > 0].min(initial=np.inf)
+    if large < 1e8 and np.all(finite == np.floor(finite)):
+        form = "{:.0f}."
+    elif large >= 1e5 or small < 1e-4:
+        form = "{:.4e}"
+    else:
+        form = "{:.4f}"
+    # one width for all, so that columns stand under each other
+    width = max((len(form.format(v)) for v in array[np.isfinite(array)].ravel()), default=0)
+    return lambda v: (form.format(v) if np.isfinite(v) else str(float(v))).rjust(width)

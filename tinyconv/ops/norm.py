@@ -34,9 +34,7 @@ class BatchNormGradient(Function):
 
     def backward(ctx, *cotangents):
         eps = ctx.eps
-        return vjp_of(
-            lambda gy, x, w: _gradient(gy, x, w, eps), ctx.saved_tensors, cotangents
-        )
+        return vjp_of(lambda gy, x, w: _gradient(gy, x, w, eps), ctx.saved_tensors, cotangents)
 
 
 def _gradient(gy, x, w, eps):

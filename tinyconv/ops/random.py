@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyconv.autograd import Function, Tensor, get_default_dtype
+from tinyconv.autograd import Function, Tensor, get_default_dtype, modes
 from tinyconv.ops.shape import sizes
 
 
@@ -77,6 +77,10 @@ def set_rng_state(state):
     default_generator.set_state(state)
 
 
+# ``autograd.checkpoint`` repeats draws, and stands a floor below
+modes.get_rng_state, modes.set_rng_state = get_rng_state, set_rng_state
+
+
 def stream(generator):
     """The NumPy generator behind ``generator``, or behind the default one for None."""
     return (default_generator if generator is None else generator).numpy
@@ -119,7 +123,9 @@ def randint(low, high=None, size=None, *, dtype=np.int64, generator=None):
     """Whole numbers from ``low`` (0) to before ``high``: ``randint(10, (2, 3))``."""
     if size is None:
         low, high, size = 0, low, high
-    return Tensor(stream(generator).integers(low, high, sizes((size,)), dtype=np.int64).astype(dtype))
+    return Tensor(
+        stream(generator).integers(low, high, sizes((size,)), dtype=np.int64).astype(dtype)
+    )
 
 
 def randperm(n, *, dtype=np.int64, generator=None):

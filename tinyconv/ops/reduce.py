@@ -202,5 +202,3 @@ def logsumexp(input, dim, keepdim=False):
     shift = Tensor(np.where(np.isfinite(peak), peak, 0).astype(x.dtype))
     y = log(Sum.apply(exp(x - shift), dims, True)) + shift
     return y if keepdim else reshape(y, _without(x.shape, dims))
-
-

@@ -131,7 +131,9 @@ def expand(input, *shape):
     """
     shape = sizes(shape)
     ahead = len(shape) - input.ndim
-    full = tuple(input.shape[i - ahead] if n == -1 and i >= ahead else n for i, n in enumerate(shape))
+    full = tuple(
+        input.shape[i - ahead] if n == -1 and i >= ahead else n for i, n in enumerate(shape)
+    )
     try:
         return Expand.apply(input, full)
     except ValueError:
@@ -189,9 +191,7 @@ def flatten(input, start_dim=0, end_dim=-1):
 def squeeze(input, dim=None):
     """Drop axes of size 1: all of them, or ``dim`` (kept if its size is not 1)."""
     dims = axes(dim, input.ndim, "squeeze") if input.ndim else ()
-    return reshape(
-        input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in dims)
-    )
+    return reshape(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in dims))
 
 
 def unsqueeze(input, dim):

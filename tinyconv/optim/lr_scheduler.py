@@ -101,9 +101,7 @@ class CosineAnnealingLR(LRScheduler):
 class LinearLR(LRScheduler):
     """A warm-up: from base * start_factor to base * end_factor within ``total_iters`` steps."""
 
-    def __init__(
-        self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5, last_epoch=-1
-    ):
+    def __init__(self, optimizer, start_factor=1 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
             raise ValueError(
                 f"LinearLR: factors must be in (0, 1], got {start_factor} and {end_factor}"

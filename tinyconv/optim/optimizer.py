@@ -21,7 +21,7 @@ class Optimizer:
     """
 
     #: option -> (lowest value allowed, highest)
-    _limits = {}
+    _limits: dict[str, tuple[float, float]] = {}
 
     def __init__(self, params, defaults):
         self.defaults = defaults

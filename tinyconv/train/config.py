@@ -140,7 +140,8 @@ class TrainConfig:
 
 def _checked(f, value):
     """``value`` in the field's type and range."""
-    name, kind, about = f.name, str(f.type), f.metadata
+    name, about = f.name, f.metadata
+    kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
     if value is None and "None" in kind:
         return None
     if "str" in kind.split("[")[0]:

@@ -1,0 +1,168 @@
+"""The convolution family: every member against loops in Python, for every geometry."""
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import tinyconv as tc
+from tinyconv.kernels import Window, conv_algorithm
+
+ALGORITHMS = sorted(tc.kernels.choice.ALGORITHMS)
+#: C, O and N below are different; H, W, window, stride, padding and dilation are drawn so
+
+
+@st.composite
+def geometries(draw):
+    """(shape of x, shape of w, window arguments, groups) with an output of at least 1 x 1."""
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    N, Cg, Og = draw(st.permutations([1, 2, 3]))
+    kh, kw = draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    sh, sw = draw(st.permutations([1, 2, 5]))[:2]
+    dh, dw = draw(st.permutations([1, 2, 3]))[:2]
+    left, right, top, bottom = draw(st.permutations([0, 1, 2, 4]))
+    least_h = max(1, dh * (kh - 1) + 1 - top - bottom)
+    least_w = max(1, dw * (kw - 1) + 1 - left - right)
+    H = least_h + draw(st.integers(0, 4))
+    W = least_w + draw(st.integers(0, 5))
+    W += H == W
+    args = dict(stride=(sh, sw), padding=(left, right, top, bottom), dilation=(dh, dw))
+    return (N, Cg * groups, H, W), (Og * groups, Cg, kh, kw), args, groups
+
+
+def _arrays(x_shape, w_shape, args, dtype):
+    rng = np.random.default_rng(sum(x_shape) + sum(w_shape))
+    window = Window.of(w_shape[2:], **args)
+    x = rng.standard_normal(x_shape).astype(dtype)
+    w = rng.standard_normal(w_shape).astype(dtype)
+    b = rng.standard_normal(w_shape[0]).astype(dtype)
+    gy = rng.standard_normal((x_shape[0], w_shape[0], *window.output_shape(*x_shape[2:])))
+    return x, w, b, gy.astype(dtype), window
+
+
+def _close(got, wanted, dtype):
+    assert got.dtype == dtype and got.flags.c_contiguous
+    tolerance = dict(rtol=2e-4, atol=2e-4) if dtype == np.float32 else dict(rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(got, wanted, **tolerance)
+
+
+def _check(case, algorithm, dtype):
+    x_shape, w_shape, args, groups = case
+    x, w, b, gy, window = _arrays(x_shape, w_shape, args, dtype)
+    inputs = [a.copy() for a in (x, w, b, gy)]
+    with conv_algorithm(algorithm):
+        y = tc.kernels.conv.forward(x, w, b, window, groups)
+        gx = tc.kernels.conv.input_gradient(gy, w, window, groups, x.shape[2:])
+        gw = tc.kernels.conv.weight_gradient(gy, x, window, groups)
+    _close(y, naive.conv2d(x, w, b, groups=groups, **args), dtype)
+    wanted_x, wanted_w, _ = naive.conv2d_gradients(gy, x, w, groups=groups, **args)
+    _close(gx, wanted_x, dtype)
+    _close(gw, wanted_w, dtype)
+    for a, old in zip((x, w, b, gy), inputs):
+        assert np.array_equal(a, old)
+
+
+def _case(x, w, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
+    return x, w, dict(stride=stride, padding=padding, dilation=dilation), groups
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(case=geometries())
+@example(case=_case((2, 3, 4, 5), (4, 3, 1, 1)))  # 1 x 1
+@example(case=_case((2, 3, 7, 5), (4, 3, 1, 1), stride=(3, 2)))  # skips pixels
+@example(case=_case((1, 2, 9, 8), (3, 2, 2, 3), stride=(4, 5)))  # stride larger than window
+@example(case=_case((1, 2, 3, 4), (3, 2, 2, 3), padding=(4, 5, 3, 6)))  # more than the window
+@example(case=_case((2, 1, 2, 3), (3, 1, 5, 4), padding=(1, 2, 3, 2)))  # window > image
+@example(case=_case((1, 1, 2, 2), (1, 1, 2, 2), dilation=(1, 1)))  # one output pixel
+@example(case=_case((2, 6, 5, 4), (6, 1, 3, 2), padding=(1, 0, 2, 1), groups=6))  # depthwise
+@example(case=_case((1, 2, 2, 41), (7, 2, 2, 3), padding=(1, 1, 0, 0)))  # rows over several registers
+@example(case=_case((3, 2, 5, 6), (13, 2, 2, 2)))  # more rows than one tile of registers
+def test_each_algorithm_equals_the_loops(case, algorithm, dtype):
+    _check(case, algorithm, dtype)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3, 2100), (1, 1, 2100, 3), (5, 3, 40, 37)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_im2col_equals_naive_where_one_tile_does_not_hold_all(shape, dtype):
+    args = dict(stride=(1, 2), padding=(1, 0, 2, 1), dilation=(1, 1))
+    w_shape = (8, shape[1], 3, 2)
+    x, w, b, gy, window = _arrays(shape, w_shape, args, dtype)
+    results = {}
+    for name in ("naive", "im2col"):
+        with conv_algorithm(name):
+            results[name] = (
+                tc.kernels.conv.forward(x, w, b, window, 1),
+                tc.kernels.conv.input_gradient(gy, w, window, 1, shape[2:]),
+                tc.kernels.conv.weight_gradient(gy, x, window, 1),
+            )
+    for a, b in zip(results["im2col"], results["naive"]):
+        tolerance = 3e-5 if dtype == np.float32 else 1e-13
+        np.testing.assert_allclose(a, b, atol=tolerance * np.abs(b).max(), rtol=0)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_empty_batch_gives_empty_outputs_and_zero_weight_gradients(algorithm):
+    window = Window.of((2, 3), padding=1)
+    x, w = np.zeros((0, 2, 5, 4), np.float32), np.ones((3, 2, 2, 3), np.float32)
+    with conv_algorithm(algorithm):
+        y = tc.kernels.conv.forward(x, w, None, window, 1)
+        gx = tc.kernels.conv.input_gradient(y, w, window, 1, (5, 4))
+        gw = tc.kernels.conv.weight_gradient(y, x, window, 1)
+    assert y.shape == (0, 3, 6, 4) and gx.shape == x.shape
+    assert gw.shape == w.shape and not gw.any()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_nan_or_infinity_reaches_its_windows_and_no_others(algorithm):
+    x = np.ones((1, 1, 4, 9), np.float32)
+    x[0, 0, 1, 2], x[0, 0, 3, 8] = np.nan, np.inf
+    with conv_algorithm(algorithm):
+        w = np.ones((1, 1, 2, 2), np.float32)
+        y = tc.kernels.conv.forward(x, w, None, Window.of((2, 2)), 1)[0, 0]
+    wanted = np.full((3, 8), 4.0)
+    wanted[0:2, 1:3] = np.nan
+    wanted[2, 7] = np.inf
+    np.testing.assert_array_equal(y, wanted)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_strided_and_read_only_arrays_are_taken(algorithm, rng):
+    x = rng.standard_normal((2, 5, 6, 3)).transpose(0, 3, 1, 2)[:, :, ::-1]
+    w = np.broadcast_to(rng.standard_normal((1, 3, 2, 1)), (4, 3, 2, 3))
+    with conv_algorithm(algorithm):
+        y = tc.kernels.conv.forward(x, w, None, Window.of((2, 3)), 1)
+    np.testing.assert_allclose(y, naive.conv2d(x, w), atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_results_are_bit_equal_for_any_number_of_threads(algorithm, dtype, threads):
+    args = dict(stride=(1, 1), padding=(1, 2, 0, 1), dilation=(1, 1))
+    x, w, b, gy, window = _arrays((9, 6, 30, 29), (10, 3, 3, 2), args, dtype)
+    results = []
+    for number in (1, 2, 3, 4):
+        threads(number)
+        with conv_algorithm(algorithm):
+            results.append(
+                (
+                    tc.kernels.conv.forward(x, w, b, window, 2),
+                    tc.kernels.conv.input_gradient(gy, w, window, 2, x.shape[2:]),
+                    tc.kernels.conv.weight_gradient(gy, x, window, 2),
+                )
+            )
+    for other in results[1:]:
+        for a, b in zip(results[0], other):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_an_unknown_algorithm_is_refused_with_the_names_there_are():
+    with pytest.raises(ValueError, match="'winograd9'.*'im2col'"), conv_algorithm("winograd9"):
+        pass
+
+
+def test_the_algorithm_is_put_back_after_an_error():
+    with pytest.raises(ZeroDivisionError), conv_algorithm("naive"):
+        1 / 0
+    assert tc.kernels.choice.chosen((1, 1, 4, 4), Window.of(2), 1) != "naive"

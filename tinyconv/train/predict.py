@@ -1,0 +1,166 @@
+"""Ask a trained network about images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyconv.autograd import Tensor, no_grad
+from tinyconv.data import Normalize, read_idx
+from tinyconv.nn import functional as F
+from tinyconv.train.checkpoint import load_checkpoint
+from tinyconv.train.errors import TrainError, reason
+from tinyconv.train.inputs import build_model
+
+_BATCH = 256
+
+
+@dataclass
+class Prediction:
+    """The classes of one image, the likeliest first, with their probabilities (0 to 1)."""
+
+    name: str
+    classes: list
+    probabilities: list
+
+    def __str__(self):
+        pairs = zip(self.classes, self.probabilities)
+        return f"{self.name}: " + ", ".join(f"{c} {p:.1%}" for c, p in pairs)
+
+
+def load_model(run, model=None):
+    """The network of a run with its best weights (or its last, before the first epoch's end).
+
+    Args:
+        run: a run folder, or a checkpoint file.
+        model: the network, if it is one of your own; its weights are set.
+
+    Returns:
+        (the network in evaluation mode, dict with ``classes``, ``shape``, ``mean``, ``std``).
+
+    Raises:
+        TrainError: if there is no checkpoint, it is damaged, or does not fit the network.
+    """
+    path = Path(run)
+    if path.is_dir():
+        files = [path / "best.npz", path / "last.npz"]
+        path = next((f for f in files if f.exists()), None)
+        if path is None:
+            raise TrainError(f"{run}: holds no run (neither best.npz nor last.npz)")
+    state = load_checkpoint(path)
+    if not isinstance(state, dict) or "weights" not in state or "about" not in state:
+        raise TrainError(f"{path}: is no checkpoint of a run: it holds no weights")
+    about = state["about"]
+    if model is None:
+        if about.get("model") is None:
+            raise TrainError(
+                f"{path}: its network {about.get('name', '')} is none of tinyconv's; give it as "
+                "model="
+            )
+        model = build_model(about["model"], about["model_options"])
+    try:
+        model.load_state_dict(state["weights"])
+    except RuntimeError as error:
+        raise TrainError(f"{path}: {error}") from error
+    return model.eval(), about
+
+
+def predict(run, images, top=3, model=None):
+    """The likeliest classes of images.
+
+    Args:
+        run: a run folder, or a checkpoint file.
+        images: path, or list of paths, of pictures (with Pillow), ``.npy`` or IDX files; or an
+            array (C, H, W) or (N, C, H, W), bytes or floats from 0 to 1.
+        top: how many classes for each.
+        model: the network, if it is one of your own.
+
+    Returns:
+        list of ``Prediction``.
+
+    Raises:
+        TrainError: for a run or an image that cannot be read or does not fit.
+    """
+    model, about = load_model(run, model)
+    shape, classes = tuple(about["shape"]), about["classes"]
+    if isinstance(images, (np.ndarray, Tensor)):
+        named = [("image", getattr(images, "array", images))]
+    else:
+        paths = [images] if isinstance(images, str) or hasattr(images, "__fspath__") else images
+        named = [(str(path), read_images(path, shape)) for path in paths]
+    normalize = Normalize(about["mean"], about["std"]) if about["mean"] else None
+    found = []
+    for name, array in named:
+        batch = _as_batch(name, array, shape)
+        for start in range(0, len(batch), _BATCH):
+            part = batch[start : start + _BATCH]
+            with no_grad():
+                scores = model(Tensor(normalize(part) if normalize else part))
+                shares = F.softmax(scores, dim=1).array
+            for i, row in enumerate(shares, start):
+                best = np.argsort(-row, kind="stable")[: max(1, top)]
+                names = [str(classes[k] if classes else k) for k in best]
+                label = f"{name}[{i}]" if len(batch) > 1 else name
+                found.append(Prediction(label, names, [float(row[k]) for k in best]))
+    return found
+
+
+def read_images(path, shape):
+    """The image or images in a file, as bytes or floats.
+
+    Args:
+        path: ``.npy``, IDX (``.idx``, ``-ubyte``, packed or not), else a picture for Pillow,
+            which is turned grey or to colour and resized to ``shape``.
+        shape: (C, H, W) that the network was trained on.
+
+    Raises:
+        TrainError: if there is no such file, it is damaged, or Pillow is needed and not there.
+    """
+    name = Path(path).name.lower()
+    try:
+        if name.endswith(".npy"):
+            return np.load(path, allow_pickle=False)
+        if ".idx" in name or "-ubyte" in name or name.endswith("idx"):
+            return read_idx(path)
+        return _read_picture(path, shape)
+    except FileNotFoundError:
+        raise TrainError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise TrainError(f"{path}: cannot be read as an image ({reason(error)})") from None
+    except (ValueError, EOFError) as error:
+        raise TrainError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _read_picture(path, shape):
+    try:
+        from PIL import Image
+    except ImportError:
+        raise TrainError(
+            f"{path}: pictures are read with Pillow, which is not here: install Pillow, or give "
+            "a .npy or IDX file"
+        ) from None
+    with Image.open(path) as picture:
+        picture = picture.convert("L" if shape[0] == 1 else "RGB")
+        if picture.size != (shape[2], shape[1]):
+            picture = picture.resize((shape[2], shape[1]), Image.Resampling.LANCZOS)
+        array = np.asarray(picture, np.uint8)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _as_batch(name, array, shape):
+    """float32 (N, C, H, W) from 0 to 1."""
+    array = np.asarray(array)
+    given = array.shape
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim == 3:
+        # (N, H, W) is what IDX files of grey images hold; (C, H, W) is one image
+        array = array[None] if array.shape == shape else array[:, None]
+    if array.shape[1:] != shape or array.dtype.kind not in "uif":
+        raise TrainError(
+            f"{name}: holds {array.dtype} of shape {given}, the network wants images of "
+            f"{'x'.join(map(str, shape))}"
+        )
+    if array.dtype.kind != "f":
+        return array.astype(np.float32) / np.float32(255)
+    return array.astype(np.float32)
