@@ -68,7 +68,7 @@ def _compare(function, inputs, rng, what):
 
 
 def _run(function, arrays):
-    tensors = [tc.from_numpy(a).requires_grad_() for a in arrays]
+    tensors = [tc.from_numpy(np.asarray(a)).requires_grad_() for a in arrays]
     return tensors, _floats(function(*tensors))
 
 

@@ -42,7 +42,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     captured, leaves = _walk(pairs, targets, retain_graph, create_graph)
     # only now, when nothing can fail any more, are the leaves touched
     if targets is not None:
-        leaves = [(t, g) for t, g in zip(targets, captured) if g is not None]
+        # (a tensor that retains its gradient got it on the way)
+        leaves = [(t, g) for t, g in zip(targets, captured) if g is not None and not t._retains]
     for leaf, gradient in leaves:
         _accumulate(leaf, gradient, create_graph)
 
@@ -102,10 +103,12 @@ def grad(
     return tuple(captured)
 
 
-def _sequence(tensors, what):
+def _sequence(tensors, what, optional=False):
+    if isinstance(tensors, np.ndarray):
+        raise TypeError(f"{what}: wants Tensors, got ndarray; use tinyconv.from_numpy")
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     for t in tensors:
-        if not isinstance(t, Tensor):
+        if not isinstance(t, Tensor) and not (optional and t is None):
             raise TypeError(f"{what}: wants Tensors, got {type(t).__name__}")
     return tensors
 
@@ -113,8 +116,7 @@ def _sequence(tensors, what):
 def _cotangents(tensors, grads):
     """Pair each output with its checked cotangent."""
     tensors = _sequence(tensors, "outputs")
-    grads = [None] * len(tensors) if grads is None else grads
-    grads = [grads] if isinstance(grads, Tensor) else list(grads)
+    grads = [None] * len(tensors) if grads is None else _sequence(grads, "cotangents", True)
     if len(grads) != len(tensors):
         raise RuntimeError(f"got {len(grads)} cotangents for {len(tensors)} outputs")
     pairs = []
@@ -131,9 +133,10 @@ def _cotangents(tensors, grads):
                     f"{list(y.shape)}: reduce it (.sum(), .mean()) or give its cotangent"
                 )
             g = Tensor._wrap(np.ones_like(y.array))
-        elif not isinstance(g, Tensor) or g.shape != y.shape:
-            got = f"shape {list(g.shape)}" if isinstance(g, Tensor) else type(g).__name__
-            raise RuntimeError(f"cotangent of an output of shape {list(y.shape)}: got {got}")
+        elif g.shape != y.shape:
+            raise RuntimeError(
+                f"cotangent of an output of shape {list(y.shape)}: got shape {list(g.shape)}"
+            )
         pairs.append((y, g if g.dtype == y.dtype else g.to(y.dtype)))
     return pairs
 

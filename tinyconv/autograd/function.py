@@ -108,26 +108,25 @@ class Function:
             results = state.detector.forward(node, arrays, options)
 
         several = isinstance(results, tuple)
-        outputs = []
-        for result in results if several else (results,):
-            outputs.append(_as_output(cls, result, args))
+        results = results if several else (results,)
+        outputs = [_as_output(cls, result, args) for result in results]
         if recording:
-            node._record(args, outputs)
+            node._record(args, results, outputs)
         node._to_save = ()
         return tuple(outputs) if several else outputs[0]
 
-    def _record(self, args, outputs):
+    def _record(self, args, results, outputs):
         self.edges = tuple([record_edge(a) if isinstance(a, Tensor) else None for a in args])
         self.input_meta = tuple([_meta(a) if isinstance(a, Tensor) else None for a in args])
         self.output_meta = tuple([_meta(y) for y in outputs])
         fixed = [id(a) for a in self._non_differentiable]
-        for i, y in enumerate(outputs):
-            if y.array.dtype.kind in "fc" and id(y.array) not in fixed:
+        for i, (result, y) in enumerate(zip(results, outputs)):
+            if y.array.dtype.kind in "fc" and id(result) not in fixed:
                 y.grad_fn, y.output_nr, y._requires_grad = self, i, True
-        self._saved = tuple([self._save(a, args, outputs) for a in self._to_save])
+        self._saved = tuple([self._save(a, args, results, outputs) for a in self._to_save])
         self._non_differentiable = ()
 
-    def _save(self, array, args, outputs):
+    def _save(self, array, args, results, outputs):
         """(array or how to get it again, edge, version counter, version)."""
         if array is None:
             return None
@@ -137,11 +136,13 @@ class Function:
                 edge, counter = record_edge(a), a._counter
                 break
         else:
-            for i, y in enumerate(outputs):
-                if y.array is array:
+            for i, (result, y) in enumerate(zip(results, outputs)):
+                if result is array:
                     # not the Tensor itself: node and output would keep each other alive
                     edge, counter = (i if y._requires_grad else None), y._counter
+                    array = y.array
                     break
+        array = np.asarray(array)
         if state.saver is not None:
             array = state.saver.pack(array)
         return array, edge, counter, counter and counter[0]
@@ -200,6 +201,8 @@ def _as_output(cls, array, args):
         if isinstance(array, Tensor):
             raise TypeError(f"{cls.__name__}.forward returned a Tensor; it works on arrays")
         array = np.asarray(array)
+        if array.dtype.kind not in "fciub":
+            raise TypeError(f"{cls.__name__}.forward returned {array[()]!r}; it must return arrays")
     if array.base is None:
         for a in args:
             if isinstance(a, Tensor) and a.array is array:

@@ -5,6 +5,7 @@ seen everywhere at once; every switch is put back in ``finally``.
 """
 
 import functools
+import inspect
 import threading
 
 
@@ -51,6 +52,8 @@ class _GradMode:
 
     def __call__(self, function):
         mode = self.mode
+        if inspect.isgeneratorfunction(function):
+            return _each_step_in(mode, function)
 
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
@@ -61,6 +64,33 @@ class _GradMode:
                 state.grad_enabled = previous
 
         return wrapped
+
+
+def _each_step_in(mode, function):
+    """A generator runs in pieces: the mode holds while it runs, not while it waits."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        generator = function(*args, **kwargs)
+        step, value = generator.send, None
+        while True:
+            previous, state.grad_enabled = state.grad_enabled, mode
+            try:
+                result = step(value)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                state.grad_enabled = previous
+            try:
+                value = yield result
+                step = generator.send
+            except GeneratorExit:
+                generator.close()
+                raise
+            except BaseException as error:
+                step, value = generator.throw, error
+
+    return wrapped
 
 
 class no_grad(_GradMode):

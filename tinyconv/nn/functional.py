@@ -369,6 +369,8 @@ def _check_fits(op, window, image, output):
 
 def _check_pool(op, window, image, ceil_mode):
     """The output size of a pool whose every window holds a pixel of the image."""
+    if 0 in image:
+        raise ValueError(f"{op}: an image of {image[0]} x {image[1]} has no pixels to pool")
     half_h, half_w = window.kh // 2, window.kw // 2
     if max(window.top, window.bottom) > half_h or max(window.left, window.right) > half_w:
         raise ValueError(
@@ -399,5 +401,5 @@ def _grid(x, output_size, op):
         )
     output = x.shape[2:] if output_size is None else pair(output_size, f"{op}: output_size", 1)
     if 0 in x.shape[2:]:
-        raise ValueError(f"{op}: the image of shape {list(x.shape)} has no pixels")
+        raise ValueError(f"{op}: an image of {x.shape[2]} x {x.shape[3]} has no pixels to pool")
     return output

@@ -52,7 +52,7 @@ class TrainConfig:
     )
     dataset: str | None = _option("digits", "data set; None for one of your own")
     data_root: str | None = _option(None, "folder that holds the data set's files")
-    epochs: int = _option(10, "passes over the training images", 1)
+    epochs: int = _option(8, "passes over the training images", 1)
     batch_size: int = _option(64, "images in a step", 1)
     optimizer: str = _option("adamw", "one of " + ", ".join(OPTIMIZERS))
     lr: float | None = _option(None, "learning rate (the peak); default: the optimiser's usual", 0)
@@ -67,7 +67,7 @@ class TrainConfig:
     milestones: list[int] = _option([], "epochs after which multistep lowers the rate")
     step_epochs: int = _option(30, "epochs after which step lowers the rate, again and again", 1)
     gamma: float = _option(0.1, "what step and multistep multiply the rate by", 0, 1)
-    label_smoothing: float = _option(0.0, "share of each label spread over all classes", 0, 1)
+    label_smoothing: float = _option(0.1, "share of each label spread over all classes", 0, 1)
     augment: str = _option(
         "auto", "one of " + ", ".join(AUGMENTATIONS) + "; auto is what suits the data set"
     )

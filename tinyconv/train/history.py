@@ -6,7 +6,7 @@ from typing import Any
 
 #: what an epoch's record says besides its number
 FIELDS = {
-    "train_loss": "mean loss over the epoch's steps, nats (with label smoothing if there is)",
+    "train_loss": "mean cross entropy of the training images when they came, nats",
     "train_accuracy": "share of the training images that were right when they came, 0 to 1",
     "test_loss": "mean cross entropy over the held-out images, nats",
     "test_accuracy": "share of the held-out images that are right, 0 to 1",

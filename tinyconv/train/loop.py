@@ -167,9 +167,8 @@ class Trainer:
     def _step(self, images, labels):
         before = ops_random.get_rng_state()
         loss, scores = self._loss(images, labels)
-        value = loss.item()
         if not is_finite([loss]):
-            raise self._diagnosed(f"the loss is {value}", images, labels, before)
+            raise self._diagnosed(f"the loss is {loss.item()}", images, labels, before)
         self.optimizer.zero_grad()
         loss.backward()
         if not is_finite(p.grad for p in self.model.parameters()):
@@ -178,7 +177,8 @@ class Trainer:
         at = self.at
         at.batch += 1
         at.seen += len(labels)
-        at.loss += value * len(labels)
+        with no_grad():  # without smoothing: to be compared with the held-out images
+            at.loss += F.cross_entropy(scores, labels, reduction="sum").item()
         at.correct += int((scores.array.argmax(1) == labels.array).sum())
         if at.epoch * len(self.loader) + at.batch < self.config.epochs * len(self.loader):
             self.scheduler.step()

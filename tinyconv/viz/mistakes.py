@@ -30,7 +30,7 @@ def mistakes(images, labels, probabilities, classes=None, most=24, title=""):
     >>> images = np.zeros((2, 1, 4, 4), np.uint8)
     >>> fig = mistakes(images, [0, 1], np.array([[0.9, 0.1], [0.8, 0.2]]))
     >>> fig.get_suptitle()
-    '1 of 2 images is wrong'
+    '1 of 2 images is wrong: said (how sure) above, right below'
     """
     images, labels = np.asarray(images), np.asarray(labels)
     probabilities = np.asarray(probabilities)
@@ -60,10 +60,10 @@ def mistakes(images, labels, probabilities, classes=None, most=24, title=""):
         for axes, i in zip(grid, shown):
             _show(axes, images[i])
             said, sure = classes[predicted[i]], probabilities[i, predicted[i]]
-            axes.set_title(f"{said}  ({sure:.0%})", color=TEST, fontsize=11, loc="center", pad=4)
+            axes.set_title(f"{said} ({100 * sure:.0f} %)", color=TEST, fontsize=10, loc="center", pad=4)
             axes.text(
                 0.5, -0.05, f"is {classes[labels[i]]}", transform=axes.transAxes,
-                ha="center", va="top", fontsize=11,
+                ha="center", va="top", fontsize=10,
             )  # fmt: skip
 
     rows = max(1, -(-len(shown) // 6))
@@ -72,7 +72,9 @@ def mistakes(images, labels, probabilities, classes=None, most=24, title=""):
 
 def _count(wrong, total, shown):
     text = f"{wrong:,} of {total:,} images {'is' if wrong == 1 else 'are'} wrong"
-    return text if shown == wrong else f"{text}; the {shown} hardest"
+    if shown < wrong:
+        text += f"; the {shown} hardest"
+    return text + (": said (how sure) above, right below" if shown else "")
 
 
 def _show(axes, image):

@@ -1,0 +1,281 @@
+"""The command line: ``tinyconv train | predict | models | summary | doctor | warmup``.
+
+What the user can put right is told in one sentence on standard error, with exit code 2; a
+traceback always means a fault of tinyconv's own. Ctrl-C ends with 130, as shells expect.
+"""
+
+import argparse
+import ast
+import dataclasses
+import json
+import os
+import platform
+import sys
+import time
+from importlib import metadata, util
+
+import tinyconv
+from tinyconv import data, kernels, models, nn, optim, train
+from tinyconv.models.summary import summary
+from tinyconv.train import TrainConfig, TrainError
+from tinyconv.train.errors import nearest, pick
+
+INTERRUPTED = 130
+#: networks whose training step calls every kernel that `warmup` compiles: (name, image shape)
+WARMUP = (("inception_small", (1, 28, 28)), ("cifar_resnet20_A", (3, 32, 32)))
+#: images from here on may be asked for with `summary MODEL --input`
+_USUAL_CHANNELS = 3
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises where argparse would print its usage and exit."""
+
+    def error(self, message):
+        raise TrainError(f"{message}; see `{self.prog} --help`")
+
+
+def main(argv=None):
+    """Run a command.
+
+    Args:
+        argv: list of words (default: those of the process).
+
+    Returns:
+        the exit code: 0, 2 for what the user can put right, 130 after Ctrl-C.
+
+    >>> from tinyconv.cli import main
+    >>> main(["summary", "lenet5"])                     # doctest: +ELLIPSIS
+    LeNet5, input 1x1x28x28; MACs are for one image
+    ...
+    0
+    """
+    try:
+        return _main(sys.argv[1:] if argv is None else list(argv)) or 0
+    except TrainError as error:
+        print(f"tinyconv: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tinyconv: aborted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `tinyconv models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _main(argv):
+    parser, commands = _parsers()
+    if argv and not argv[0].startswith("-"):
+        argv[0] = pick("command", argv[0], commands)
+    args, rest = parser.parse_known_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    if rest:
+        _refuse(rest[0], commands[args.command])
+    return args.run(args)
+
+
+def _refuse(word, parser):
+    name = word.split("=")[0]
+    known = [s for action in parser._actions for s in action.option_strings if s != "-h"]
+    hint = nearest(name, known) if name.startswith("-") else ""
+    raise TrainError(f"unknown argument {name!r}; {hint}See `{parser.prog} --help`")
+
+
+def _parsers():
+    """(the whole parser, name -> the parser of each command)."""
+    parser = _Parser(
+        prog="tinyconv", description="Train small convolutional networks on a CPU.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=tinyconv.__version__)
+    sub = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    for name, run, options in (
+        ("train", _train, _train_options),
+        ("predict", _predict, _predict_options),
+        ("models", _models, None),
+        ("summary", _summary, _summary_options),
+        ("doctor", _doctor, None),
+        ("warmup", _warmup, None),
+    ):
+        command = sub.add_parser(
+            name, help=run.__doc__, description=run.__doc__, allow_abbrev=False
+        )
+        command.set_defaults(run=run)
+        if options is not None:
+            options(command)
+    return parser, sub.choices
+
+
+# -- train --------------------------------------------------------------------------------
+def _train_options(parser):
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="run folder (default: runs/<model>-<dataset>-<n>)"
+    )
+    parser.add_argument(
+        "--resume", metavar="FOLDER", help="go on with the run in FOLDER, with its own settings"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    for f in dataclasses.fields(TrainConfig):
+        text = f.metadata["help"]
+        default = None if f.default is dataclasses.MISSING else f.default
+        if default is not None:
+            text += f" (default: {default})"
+        parser.add_argument(
+            "--" + f.name.replace("_", "-"), default=argparse.SUPPRESS, help=text,
+            **_reader_of(f),
+        )  # fmt: skip
+
+
+def _reader_of(f):
+    """How argparse reads a field of the settings."""
+    kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
+    if kind.startswith("dict"):
+        return {"nargs": "+", "metavar": "NAME=VALUE"}
+    if kind.startswith("list"):
+        return {"nargs": "+", "type": int, "metavar": "N"}
+    if "int" in kind or "float" in kind:
+        return {"type": int if "int" in kind else float, "metavar": "N"}
+    return {"metavar": "NAME" if f.name != "data_root" else "FOLDER"}
+
+
+def _train(args):
+    """train a network; Ctrl-C saves, --resume goes on"""
+    options = {k: v for k, v in vars(args).items() if k not in ("command", "run")}
+    out, resume, quiet = (options.pop(name) for name in ("out", "resume", "quiet"))
+    if out == "" or resume == "":
+        raise TrainError("the name of the run folder is empty")
+    if "model_options" in options:
+        options["model_options"] = dict(map(_name_and_value, options["model_options"]))
+    if resume is not None and out is not None:
+        raise TrainError("--resume goes on in its own folder; leave out --out")
+    say = (lambda line: None) if quiet else print
+    if resume is None:
+        history = train.fit(out=out, say=say, **options)
+    else:
+        history = train.fit(resume=resume, say=say, **options)
+    return INTERRUPTED if history.interrupted else 0
+
+
+def _name_and_value(word):
+    name, equals, text = word.partition("=")
+    if not equals or not name.isidentifier():
+        raise TrainError(f"--model-options wants NAME=VALUE, got {word!r}")
+    try:
+        return name, ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return name, text
+
+
+# -- predict ------------------------------------------------------------------------------
+def _predict_options(parser):
+    parser.add_argument("checkpoint", metavar="RUN", help="run folder or checkpoint file")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="pictures (with Pillow), .npy or IDX files"
+    )
+    parser.add_argument("--top", type=int, default=3, metavar="N", help="classes to print")
+
+
+def _predict(args):
+    """the likeliest classes of images, by a trained network"""
+    if args.top < 1:
+        raise TrainError(f"--top={args.top} must be at least 1")
+    for prediction in train.predict(args.checkpoint, args.images, args.top):
+        print(prediction)
+
+
+# -- models and summary -------------------------------------------------------------------
+def _models(args):
+    """the networks that there are"""
+    for name in models.list_models():
+        net = models.get_model(name)
+        count = sum(p.numel() for p in net.parameters())
+        about = (type(net).__doc__ or "").split(":")[0].split("\n")[0]
+        print(f"{name:<20} {count:>10,} parameters   {about}")
+
+
+def _summary_options(parser):
+    parser.add_argument("model", metavar="MODEL", help="see `tinyconv models`")
+    parser.add_argument(
+        "--input", metavar="CxHxW", help="image size (default: what the network is made for)"
+    )
+    parser.add_argument("--classes", type=int, default=10, metavar="N", help="outputs (default 10)")
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _summary(args):
+    """a network's layers: shapes, parameters, multiply-adds, memory"""
+    name = pick("model", args.model, models.list_models())
+    if args.classes < 1:
+        raise TrainError(f"--classes={args.classes} must be at least 1")
+    size = None if args.input is None else _image_size(args.input)
+    options = {} if size is None else {"in_channels": size[0]}
+    net = models.get_model(name, num_classes=args.classes, **options)
+    if size is None:
+        first = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
+        size = (first.in_channels, *net.input_size)
+    try:
+        result = summary(net, size)
+    except (ValueError, RuntimeError) as error:
+        shape = "x".join(map(str, size))
+        raise TrainError(f"{name} does not take images of {shape}: {error}") from error
+    print(json.dumps(result.to_dict(), indent=2) if args.json else result)
+
+
+def _image_size(text):
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(p.isdecimal() and int(p) > 0 for p in parts):
+        raise TrainError(f"--input={text!r} must be channels x height x width, like 3x32x32")
+    return tuple(map(int, parts))
+
+
+# -- doctor and warmup --------------------------------------------------------------------
+def _doctor(args):
+    """versions, threads, caches: what a bug report should hold"""
+    lines = [("tinyconv", tinyconv.__version__), ("python", platform.python_version())]
+    lines.append(("system", f"{platform.system()} {platform.machine()}"))
+    for package, use in (
+        ("numpy", ""), ("numba", ""), ("llvmlite", ""), ("matplotlib", "pictures"),
+        ("tqdm", "progress bars"), ("Pillow", "reading pictures"),
+    ):  # fmt: skip
+        try:
+            lines.append((package, metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            lines.append((package, f"not installed (for {use})" if use else "NOT INSTALLED"))
+    if util.find_spec("numba") is not None:
+        simd = __import__("tinyconv.kernels.simd", fromlist=["BITS"])
+        lines.append(("SIMD", f"{simd.BITS} bits, {simd.BITS // 32} numbers of float32 at once"))
+        lines.append(("kernel cache", _cache_state(kernels.jit.cache_folder())))
+    lines.append(("threads", f"{kernels.get_num_threads()} of {os.cpu_count()} processors"))
+    lines.append(("data cache", str(data.cache_folder())))
+    for name, value in lines:
+        print(f"{name:<13} {value}")
+
+
+def _cache_state(folder):
+    if folder is None:
+        return "no folder can be written: kernels are compiled in each process anew"
+    files = [f for f in folder.iterdir() if f.suffix == ".nbc"]
+    size = sum(f.stat().st_size for f in files)
+    state = f"{len(files)} kernels, {size / 2**20:.1f} MiB" if files else "empty: `tinyconv warmup`"
+    return f"{folder} ({state})"
+
+
+def _warmup(args):
+    """compile the kernels now, so that the first training need not"""
+    began, watch = time.perf_counter(), kernels.jit.watch
+    for i, (name, shape) in enumerate(WARMUP, 1):
+        print(f"{i}/{len(WARMUP)} {name} ...", flush=True)
+        net = models.get_model(name, in_channels=shape[0])
+        sgd = optim.SGD(net.parameters(), lr=0.0)
+        nn.functional.cross_entropy(
+            net(tinyconv.zeros(2, *shape)), tinyconv.tensor([0, 1])
+        ).backward()
+        sgd.step()
+        net.eval()
+        with tinyconv.no_grad():
+            net(tinyconv.zeros(2, *shape))
+    print(
+        f"ready in {time.perf_counter() - began:.1f} s: {watch.kernels} kernels compiled in "
+        f"{watch.seconds:.1f} s, the others were in the cache"
+    )
