@@ -198,11 +198,12 @@ def _shape_of(array):
 
 def _as_output(cls, array, args):
     if not isinstance(array, np.ndarray):
-        if isinstance(array, Tensor):
-            raise TypeError(f"{cls.__name__}.forward returned a Tensor; it works on arrays")
+        if not isinstance(array, np.generic):
+            raise TypeError(
+                f"{cls.__name__}.forward returned {type(array).__name__}; it works on NumPy arrays "
+                "and returns one, or a tuple of them"
+            )
         array = np.asarray(array)
-        if array.dtype.kind not in "fciub":
-            raise TypeError(f"{cls.__name__}.forward returned {array[()]!r}; it must return arrays")
     if array.base is None:
         for a in args:
             if isinstance(a, Tensor) and a.array is array:

@@ -42,7 +42,10 @@ def common_dtype(a, b):
         return a.dtype
     groups = [], [], []  # with dimensions, 0-d tensors, plain numbers
     for x in (a, b):
-        groups[0 if x.ndim else 1 if isinstance(x, Tensor) else 2].append(x.dtype)
+        if isinstance(x, Tensor):
+            groups[0 if x.ndim else 1].append(x.dtype)
+        else:
+            groups[2].append(number(x).dtype)
     dtype = None
     for group in groups:
         for other in group:
@@ -84,9 +87,9 @@ def operands(a, b, op, floating=False):
 
 
 def _operand(x, op):
-    """A Tensor, or a bare 0-d array for a plain number."""
+    """A Tensor, or a bare 0-d array for a plain number (all its digits: float64 may follow)."""
     if isinstance(x, (bool, int, float, np.generic)):
-        return number(x)
+        return np.asarray(x)
     return as_tensor(x, op)
 
 

@@ -129,7 +129,9 @@ def index_select(input, dim, index):
 
 def masked_fill(input, mask, value):
     """``value`` where ``mask`` (bool) holds, else input."""
-    return where(mask, as_tensor(value, "masked_fill").to(input.dtype), input)
+    if not isinstance(value, Tensor):
+        value = Tensor(np.asarray(value, input.dtype))
+    return where(mask, value.to(input.dtype), input)
 
 
 def one_hot(tensor, num_classes=-1):
