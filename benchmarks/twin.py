@@ -14,7 +14,7 @@ import tinyconv as tc
 def twin(torch, net):
     """The same network in PyTorch, with the same weights."""
     source = inspect.getsource(sys.modules[type(net).__module__])
-    source = source.replace("import tinyconv as tc", "import torch as tc")
+    source = source.replace("from tinyconv.ops.join import cat", "from torch import cat")
     source = source.replace("import tinyconv.nn as nn", "import torch.nn as nn")
     source = source.replace(
         "from tinyconv.nn import functional as F", "from torch.nn import functional as F"

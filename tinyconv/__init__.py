@@ -9,7 +9,7 @@ import tinyconv.nn.functional as F
 
 import numpy as _np
 
-from tinyconv import autograd, cuda, data, kernels, nn, optim, utils
+from tinyconv import autograd, cuda, data, kernels, models, nn, optim, utils
 from tinyconv.autograd import (
     Tensor,
     enable_grad,
@@ -136,7 +136,5 @@ long = int64 = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 mm = bmm = matmul
 clip = clamp
-
-from tinyconv import models  # noqa: E402  (networks are written with the names above)
 
 __all__ = [name for name in globals() if not name.startswith("_")]

@@ -23,8 +23,6 @@ from tinyconv.train.errors import nearest, pick
 INTERRUPTED = 130
 #: networks whose training step calls every kernel that `warmup` compiles: (name, image shape)
 WARMUP = (("inception_small", (1, 28, 28)), ("cifar_resnet20_A", (3, 32, 32)))
-#: images from here on may be asked for with `summary MODEL --input`
-_USUAL_CHANNELS = 3
 
 
 class _Parser(argparse.ArgumentParser):
@@ -243,7 +241,8 @@ def _doctor(args):
         except metadata.PackageNotFoundError:
             lines.append((package, f"not installed (for {use})" if use else "NOT INSTALLED"))
     if util.find_spec("numba") is not None:
-        simd = __import__("tinyconv.kernels.simd", fromlist=["BITS"])
+        from tinyconv.kernels import simd  # loads Numba
+
         lines.append(("SIMD", f"{simd.BITS} bits, {simd.BITS // 32} numbers of float32 at once"))
         lines.append(("kernel cache", _cache_state(kernels.jit.cache_folder())))
     lines.append(("threads", f"{kernels.get_num_threads()} of {os.cpu_count()} processors"))

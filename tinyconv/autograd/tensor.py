@@ -73,8 +73,9 @@ class Tensor:
     __array_ufunc__ = None
 
     def __init__(self, data, requires_grad=False):
+        counter = None
         if isinstance(data, Tensor):
-            data = data.array
+            data, counter = data.array, data._counter  # the same memory: one version for both
         if not isinstance(data, (np.ndarray, np.generic)):
             data = np.asarray(data, _default_dtype)
         if data.dtype not in _DTYPES:
@@ -85,6 +86,8 @@ class Tensor:
         # a view of its own: two Tensors never share one ndarray object, so the
         # engine can tell by identity which input a saved array was
         self._init(np.asarray(data)[...])
+        if counter is not None:
+            self._counter = counter
         if requires_grad:
             self.requires_grad = True
 

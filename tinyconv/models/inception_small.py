@@ -4,9 +4,9 @@ scales, and lays the answers side by side as channels; 1 x 1 convolutions first 
 channels down, so that the large windows stay cheap.
 """
 
-import tinyconv as tc
 import tinyconv.nn as nn
 from tinyconv.nn import functional as F
+from tinyconv.ops.join import cat
 
 
 class InceptionBlock(nn.Module):
@@ -37,7 +37,7 @@ class InceptionBlock(nn.Module):
         wide = self.branch5x5_2(self.branch5x5_1(x))
         deep = self.branch3x3_3(self.branch3x3_2(self.branch3x3_1(x)))
         pool = self.branch_pool(F.avg_pool2d(x, kernel_size=3, stride=1, padding=1))
-        return tc.cat([point, wide, deep, pool], dim=1)
+        return cat([point, wide, deep, pool], dim=1)
 
 
 class SmallInception(nn.Module):

@@ -7,7 +7,7 @@ may be four numbers (left, right, top, bottom), and ``'same'`` works with any st
 import numpy as np
 
 from tinyconv import kernels
-from tinyconv.autograd import Tensor, no_grad
+from tinyconv.autograd import Tensor
 from tinyconv.autograd.modes import state
 from tinyconv.kernels.geometry import pair
 from tinyconv.nn.losses import cross_entropy, l1_loss, mse_loss, nll_loss
@@ -258,9 +258,10 @@ def batch_norm(
     y, mean, var = norm_ops.BatchNorm.apply(x, w, b, eps)
     # a checkpoint's second run has moved them already
     if running_mean is not None and not state.recomputing:
-        with no_grad():
-            running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-            running_var.mul_(1 - momentum).add_(var, alpha=momentum * count / (count - 1))
+        var *= count / (count - 1)
+        for running, batch in ((running_mean, mean), (running_var, var)):
+            running.array[...] += momentum * (batch.array - running.array)
+            running._bump()
     return y
 
 

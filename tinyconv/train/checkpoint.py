@@ -7,7 +7,6 @@ its code. The text is JSON; where the state has an array, it says under which na
 import contextlib
 import json
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +68,7 @@ def load_checkpoint(path):
         raise
     except OSError as error:
         raise TrainError(f"{path}: cannot be read ({reason(error)})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damage makes zipfile and NumPy raise anything at all
         raise TrainError(
             f"{path}: is damaged or no checkpoint of tinyconv ({_short(error)}); nothing was loaded"
         ) from None

@@ -32,6 +32,8 @@ def _option(default, text, least=None, most=None):
 class TrainConfig:
     """The settings of a run. The fields' own texts (``tinyconv train --help``) explain each.
 
+    ``model`` and ``dataset`` are None where the network or the data are the caller's own.
+
     Two runs with equal settings and data give equal weights, bit for bit; ``workers``,
     ``threads`` and ``save_seconds`` change nothing but the time.
 
@@ -44,13 +46,11 @@ class TrainConfig:
     ('lenet5', 0.05, True)
     """
 
-    model: str | None = _option(
-        "inception_small", "network, see `tinyconv models`; None for one of your own"
-    )
+    model: str | None = _option("inception_small", "network, see `tinyconv models`")
     model_options: dict[str, Any] = _option(
         {}, "further options of the network, as name=value; channels and classes are the data's"
     )
-    dataset: str | None = _option("digits", "data set; None for one of your own")
+    dataset: str | None = _option("digits", "one of " + ", ".join(data.available()))
     data_root: str | None = _option(None, "folder that holds the data set's files")
     epochs: int = _option(8, "passes over the training images", 1)
     batch_size: int = _option(64, "images in a step", 1)
@@ -62,7 +62,7 @@ class TrainConfig:
     )
     schedule: str = _option("onecycle", "of the rate: one of " + ", ".join(SCHEDULES))
     warmup_epochs: float = _option(
-        0.0, "epochs in which the rate rises; 0 means 30 %% of all for onecycle", 0
+        0.0, "epochs in which the rate rises; 0 means three tenths of all for onecycle", 0
     )
     milestones: list[int] = _option([], "epochs after which multistep lowers the rate")
     step_epochs: int = _option(30, "epochs after which step lowers the rate, again and again", 1)
@@ -159,7 +159,7 @@ def _checked(f, value):
     if kind == "int" and not _is_whole(value):
         raise TrainError(f"{name}={value!r} must be a whole number")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise TrainError(f"{name}={value!r} must be a number")
+        raise TrainError(f"{name}={value!r} must be a finite number")
     least, most = about["least"], about["most"]
     if (least is not None and value < least) or (most is not None and value > most):
         within = f"at least {least}" if most is None else f"from {least} to {most}"
