@@ -22,6 +22,8 @@ from tinyconv.kernels.simd import BITS, copy, get, lanes, load, put, store
 #: bytes of columns that a tile may have, and its least and most output pixels
 _TILE_BYTES = 3 << 17
 _LEAST, _MOST = 96, 768
+#: rows of columns that the weight gradient lays out at a time
+_BLOCK_TAPS = 192
 
 
 @functools.lru_cache(maxsize=1024)
@@ -50,7 +52,7 @@ def _place(x, n0, n1, c0, channels, planes, Hp, Wp, top, left, spread_h, spread_
     (top + h spread_h, left + v spread_w), and is left out if that is outside."""
     C, H, W = x.shape[1:]
     flat = x.reshape(-1)
-    planes[:] = 0
+    planes[: (n1 - n0) * channels * Hp * Wp] = 0
     first = max(0, -(left // spread_w) if left < 0 else 0)
     while left + first * spread_w < 0:
         first += 1
@@ -82,9 +84,11 @@ def _row_starts(starts, r0, r1, Ho, image_size, row_size):
 
 
 @part
-def _columns(planes, starts, rows, Hp, Wp, channels, g, Wo, columns, pitch):
-    """Lay out the columns of ``rows`` output rows that begin at ``starts`` in the planes."""
+def _columns(planes, starts, rows, Hp, Wp, channels, g, Wo, columns, pitch, end):
+    """Lay out the columns of ``rows`` output rows that begin at ``starts`` in the planes, and
+    zeros behind them up to ``end`` pixels, which the products will read."""
     n = lanes(planes)
+    zero = planes.dtype.type(0)
     for c in range(channels):
         for i in range(g.kh):
             for j in range(g.kw):
@@ -105,9 +109,8 @@ def _columns(planes, starts, rows, Hp, Wp, channels, g, Wo, columns, pitch):
                         for q in range(Wo):
                             put(columns, to + q, get(planes, at + q * g.sw))
                         to += Wo
-                # what the registers ran over must not meet the products as NaN
-                for t in range(to, first + pitch):
-                    columns[t] = 0
+                for t in range(to, first + end):
+                    put(columns, t, zero)
 
 
 @kernel
@@ -131,8 +134,9 @@ def _convolve(x, w, bias, y, g, spread_h, spread_w, groups, Hp, Wp, images, tile
             for r0 in range(0, (n1 - n0) * Ho, tile_rows):
                 r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
                 used = (r1 - r0) * Wo
+                end = (used + width - 1) // width * width
                 _row_starts(starts, r0, r1, Ho, Cg * Hp * Wp, g.sh * Wp)
-                _columns(planes, starts, r1 - r0, Hp, Wp, Cg, g, Wo, columns, pitch)
+                _columns(planes, starts, r1 - r0, Hp, Wp, Cg, g, Wo, columns, pitch, end)
                 for o in range(Og):
                     result[o * pitch : o * pitch + used] = bias[group * Og + o]
                 # a strip of columns stays in the L1 cache while all filters pass over it
@@ -151,16 +155,20 @@ def _convolve(x, w, bias, y, g, spread_h, spread_w, groups, Hp, Wp, images, tile
 
 
 @kernel
-def _weight(gy, x, gw, g, groups, Hp, Wp, images, tile_rows, start, stop):
-    """gw (O, K), zero on entry, += gy . columns(x) over images start:stop."""
+def _weight(gy, x, gw, g, groups, Hp, Wp, block, images, tile_rows, start, stop):
+    """gw (O, K), zero on entry, += gy . columns(x) over images start:stop.
+
+    The sums over pixels end in a horizontal sum of each register, so tiles of many pixels
+    pay; to fit them into the cache, ``block`` channels are laid out at a time.
+    """
     O, Ho, Wo = gy.shape[1:]
     Og, Cg = O // groups, x.shape[1] // groups
-    K = Cg * g.kh * g.kw
-    Kp, Op = (K + 2) // 3 * 3, (Og + 3) // 4 * 4
+    taps = g.kh * g.kw
+    Op, Kp = (Og + 3) // 4 * 4, Cg * taps + 2  # rows in fours, columns in threes
     n = lanes(x)
     pitch = (tile_rows * Wo + n - 1) // n * n
-    planes = np.empty(images * Cg * Hp * Wp + g.kw * g.dw + n, x.dtype)
-    columns = np.zeros(Kp * pitch + n, x.dtype)
+    planes = np.empty(images * block * Hp * Wp + g.kw * g.dw + n, x.dtype)
+    columns = np.zeros((block * taps + 2) * pitch + n, x.dtype)
     rows = np.zeros(Op * pitch, x.dtype)
     starts = np.empty(tile_rows, np.int64)
     sums = np.zeros((groups, Op, Kp), x.dtype)
@@ -168,29 +176,38 @@ def _weight(gy, x, gw, g, groups, Hp, Wp, images, tile_rows, start, stop):
     for n0 in range(start, stop, images):
         n1 = min(n0 + images, stop)
         for group in range(groups):
-            _place(x, n0, n1, group * Cg, Cg, planes, Hp, Wp, g.top, g.left, 1, 1)
-            for r0 in range(0, (n1 - n0) * Ho, tile_rows):
-                r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
-                used = ((r1 - r0) * Wo + n - 1) // n * n
-                _row_starts(starts, r0, r1, Ho, Cg * Hp * Wp, g.sh * Wp)
-                _columns(planes, starts, r1 - r0, Hp, Wp, Cg, g, Wo, columns, pitch)
-                _row_starts(starts, r0, r1, Ho, O * Ho * Wo, Wo)
-                for o in range(Og):
-                    at_gy = (n0 * O + group * Og + o) * Ho * Wo
-                    at = o * pitch
-                    for r in range(r1 - r0):
-                        copy(rows, at, gy_flat, at_gy + starts[r], Wo)
-                        at += Wo
-                    for t in range(at, o * pitch + used):
-                        rows[t] = 0
-                for o in range(0, Op, 4):
-                    for k in range(0, Kp, 3):
-                        dot_tile(
-                            rows, o * pitch, pitch, columns, k * pitch, pitch, used,
-                            sums_flat, (group * Op + o) * Kp + k, Kp,
-                        )  # fmt: skip
+            for c0 in range(0, Cg, block):
+                channels = min(block, Cg - c0)
+                _place(
+                    x, n0, n1, group * Cg + c0, channels, planes, Hp, Wp, g.top, g.left, 1, 1
+                )
+                for r0 in range(0, (n1 - n0) * Ho, tile_rows):
+                    r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
+                    used = ((r1 - r0) * Wo + n - 1) // n * n
+                    _row_starts(starts, r0, r1, Ho, channels * Hp * Wp, g.sh * Wp)
+                    _columns(
+                        planes, starts, r1 - r0, Hp, Wp, channels, g, Wo, columns, pitch, used
+                    )
+                    # the third of the last three may be no tap: its sums are not read, but
+                    # must not be those of the next block's first
+                    columns[channels * taps * pitch :] = 0
+                    _row_starts(starts, r0, r1, Ho, O * Ho * Wo, Wo)
+                    for o in range(Og):
+                        at_gy = (n0 * O + group * Og + o) * Ho * Wo
+                        at = o * pitch
+                        for r in range(r1 - r0):
+                            copy(rows, at, gy_flat, at_gy + starts[r], Wo)
+                            at += Wo
+                        for t in range(at, o * pitch + used):
+                            rows[t] = 0
+                    for o in range(0, Op, 4):
+                        for k in range(0, channels * taps, 3):
+                            dot_tile(
+                                rows, o * pitch, pitch, columns, k * pitch, pitch, used,
+                                sums_flat, (group * Op + o) * Kp + c0 * taps + k, Kp,
+                            )  # fmt: skip
     for o in range(O):
-        for k in range(K):
+        for k in range(Cg * taps):
             gw[o, k] = sums[o // Og, o % Og, k]
 
 
@@ -248,11 +265,13 @@ def weight_gradient(gy, x, window, groups):
     parts = parallel.chunks(x.shape[0], gy.size * K)
     partial = np.zeros((len(parts), O, K), x.dtype)
     if gy.size:
-        layout = _layout(*gy.shape[2:], K, x.itemsize, BITS // (8 * x.itemsize))
+        taps = window.kh * window.kw
+        block = min(Cg, max(1, _BLOCK_TAPS // taps))
+        layout = _layout(*gy.shape[2:], block * taps, x.itemsize, BITS // (8 * x.itemsize))
         plane = H + window.top + window.bottom, W + window.left + window.right
         parallel.run(
             lambda i, start, stop: _weight(
-                gy, x, partial[i], window, groups, *plane, *layout, start, stop
+                gy, x, partial[i], window, groups, *plane, block, *layout, start, stop
             ),
             parts,
         )

@@ -18,9 +18,10 @@ def nearest(word, known, count=2):
     >>> nearest("adma", ["sgd", "adam", "adamw"])
     "did you mean 'adam' or 'adamw'? "
     """
-    by_plain = {plain(k): k for k in known}
-    near = difflib.get_close_matches(plain(word), by_plain, n=count, cutoff=0.5)
-    return f"did you mean {' or '.join(repr(by_plain[n]) for n in near)}? " if near else ""
+    likeness = {k: difflib.SequenceMatcher(None, plain(k), plain(word)).ratio() for k in known}
+    least = max(0.5, max(likeness.values(), default=0) - 0.12)  # what is much further off confuses
+    near = sorted((k for k in known if likeness[k] >= least), key=lambda k: -likeness[k])[:count]
+    return f"did you mean {' or '.join(map(repr, near))}? " if near else ""
 
 
 def pick(what, word, known):

@@ -64,7 +64,7 @@ def own_data(train, test, config):
             )
         train = copy.copy(train)
         train.transform = Compose(_augmentation(config.augment, shape))
-    name = getattr(train, "name", type(train).__name__)
+    name = getattr(train, "name", "data")
     return Inputs(train, test, name, list(map(str, getattr(train, "classes", ()))), shape=shape)
 
 

@@ -4,6 +4,8 @@ import contextlib
 import time
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from tinyconv import kernels
 from tinyconv.autograd import no_grad
 from tinyconv.data import DataLoader
@@ -130,7 +132,9 @@ class Trainer:
             NonFiniteError: when the loss or a gradient becomes NaN or infinite.
             TrainError: when the folder cannot be written any more.
         """
-        with InterruptGuard() as guard, _threads(self.config.threads):
+        # NaN and infinity are looked for here, so NumPy need not warn of them as well
+        quiet = np.errstate(all="ignore")
+        with InterruptGuard() as guard, _threads(self.config.threads), quiet:
             if self.at == Position():
                 self._save()  # from here on every run can be resumed
             while self.at.epoch < self.config.epochs and not guard.asked:

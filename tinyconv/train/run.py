@@ -45,7 +45,7 @@ def fit(config=None, *, model=None, dataset=None, out=None, resume=None, say=pri
 
     >>> import tinyconv as tc
     >>> from tinyconv.train import fit
-    >>> images = [(tc.full((1, 4, 4), i % 2), i % 2) for i in range(64)]
+    >>> images = [(tc.full((1, 4, 4), float(i % 2)), i % 2) for i in range(64)]
     >>> net = tc.nn.Sequential(tc.nn.Flatten(), tc.nn.Linear(16, 2))
     >>> history = fit(model=net, dataset=(images, images), epochs=5, out=False, say=lambda line: 0)
     >>> history["test_accuracy"][-1]

@@ -1,0 +1,94 @@
+"""Matrix product, softmax, log-softmax."""
+
+import naive
+import numpy as np
+import pytest
+from arrays import laid_out, layouts, seeds, shapes, uniform
+from derivatives import check_derivatives
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyconv as tc
+import tinyconv.nn.functional as F
+
+PAIRS = [
+    ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
+    ((5, 2, 3), (3,)), ((3,), (5, 3, 2)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)),
+    ((5, 1, 2, 3), (4, 3, 2)), ((1, 2, 3), (5, 3, 1)), ((2, 0), (0, 3)), ((0, 3), (3, 2)),
+    ((0, 2, 3), (3, 4)), ((2, 3), (3, 0)), ((1, 1), (1, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("a_shape, b_shape", PAIRS)
+@given(a_layout=layouts, b_layout=layouts, seed=seeds)
+def test_matmul(a_shape, b_shape, a_layout, b_layout, seed):
+    a = laid_out(uniform(a_shape, seed=seed), a_layout)
+    b = laid_out(uniform(b_shape, seed=seed + 1), b_layout)
+    y = tc.from_numpy(a) @ tc.from_numpy(b)
+    np.testing.assert_allclose(y.numpy(), a @ b, atol=1e-13)
+    assert y.shape == (a @ b).shape
+
+
+@pytest.mark.parametrize("a_shape, b_shape", PAIRS)
+def test_matmul_first_and_second_derivatives(a_shape, b_shape):
+    a, b = uniform(a_shape), uniform(b_shape, seed=1)
+    check_derivatives(tc.matmul, a, b)
+    check_derivatives(lambda x: x @ tc.from_numpy(b), a)
+    check_derivatives(lambda x: tc.from_numpy(a) @ x, b)
+
+
+def test_matmul_of_one_tensor_with_itself():
+    check_derivatives(lambda x: x @ x, uniform((3, 3)))
+    check_derivatives(lambda x: x @ x.T, uniform((2, 3)))
+
+
+def test_matmul_dtypes():
+    assert (tc.ones(2, 3) @ tc.ones(3, 2)).dtype == np.float32
+    assert (tc.tensor([[1, 2]]) @ tc.tensor([[3], [4]])).tolist() == [[11]]
+
+
+@pytest.mark.parametrize(
+    "a, b, words",
+    [
+        ((2, 3), (2, 3), r"\[2, 3\] and \[2, 3\]: the last size of the first \(3\) must equal"),
+        ((2, 3), (2,), "the only size of the second"),
+        ((), (2,), "at least one dimension"),
+        ((2, 1, 3), (3, 3, 1), "batch sizes cannot be broadcast"),
+    ],
+)
+def test_matmul_shapes_that_do_not_fit(a, b, words):
+    with pytest.raises(ValueError, match=f"matmul: .*{words}"):
+        tc.ones(a) @ tc.ones(b)
+
+
+@given(shape=shapes(1, 4, 1), data=st.data(), layout=layouts, seed=seeds)
+def test_softmax_and_its_logarithm(shape, data, layout, seed):
+    dim = data.draw(st.integers(-len(shape), len(shape) - 1))
+    x = laid_out(uniform(shape, seed=seed), layout)
+    wanted = naive.softmax(x, dim)
+    t = tc.from_numpy(x)
+    np.testing.assert_allclose(F.softmax(t, dim).numpy(), wanted, rtol=1e-13)
+    np.testing.assert_allclose(F.log_softmax(t, dim).numpy(), np.log(wanted), atol=1e-13)
+    check_derivatives(lambda a: F.softmax(a, dim), x)
+    check_derivatives(lambda a: F.log_softmax(a, dim), x)
+
+
+def test_softmax_far_out():
+    x = tc.tensor([[1e4, 0.0, -np.inf]], dtype=tc.float64)
+    assert F.softmax(x, 1).tolist() == [[1, 0, 0]]
+    assert F.log_softmax(x, 1).tolist() == [[0, -1e4, -np.inf]]
+
+
+def test_softmax_of_one_number_and_of_none():
+    assert tc.softmax(tc.tensor(3.0), 0).item() == 1.0
+    assert F.softmax(tc.zeros(0, 3), 0).shape == (0, 3)
+    assert F.softmax(tc.ones(2, 3), 1, dtype=tc.float64).dtype == np.float64
+
+
+def test_softmax_chooses_pytorchs_old_default_dim():
+    x = uniform((2, 3, 4))
+    for part in (x[0, 0], x[0], x):
+        dim = 1 if part.ndim == 2 else 0
+        np.testing.assert_allclose(
+            F.softmax(tc.from_numpy(np.ascontiguousarray(part))).numpy(), naive.softmax(part, dim)
+        )

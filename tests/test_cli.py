@@ -1,0 +1,171 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinyconv
+from tinyconv import cli, train
+from tinyconv.cli import main
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TINYCONV_CACHE", str(tmp_path / "cache"))
+
+
+def process(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "tinyconv", *words],
+        capture_output=True, text=True, timeout=200, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("trian", "unknown command 'trian'; did you mean 'train'? There are: train, predict"),
+        ("train --model lenet6", "unknown model 'lenet6'; did you mean 'lenet5'?"),
+        ("train --dataset digit", "unknown data set 'digit'; did you mean 'digits'?"),
+        ("train --optimizer sdg", "unknown optimizer 'sdg'; did you mean 'sgd'?"),
+        ("train --schedule onecylce", "unknown schedule 'onecylce'; did you mean 'onecycle'?"),
+        ("train --augment flip", "unknown augment 'flip'"),
+        ("train --bathc-size 3", "unknown argument '--bathc-size'; did you mean '--batch-size'"),
+        ("train --epoch 3", "unknown argument '--epoch'; did you mean '--epochs'"),
+        ("train extra", "unknown argument 'extra'"),
+        ("train --epochs many", "argument --epochs: invalid int value: 'many'"),
+        ("train --epochs", "argument --epochs: expected one argument"),
+        ("train --epochs 0", "epochs=0 must be at least 1"),
+        ("train --lr -1", "lr=-1.0 must be at least 0"),
+        ("train --model-options in_channels", "--model-options wants NAME=VALUE"),
+        ("train --model-options colour=3 --model lenet5", "lenet5: cannot be built with"),
+        ("train --model lenet5 --model-options in_channels=2", "does not take the 1x28x28 images"),
+        ("train --model lenet5 --model-options num_classes=9", "is out of range: lenet5 has 9"),
+        ("train --resume nowhere", "nowhere: holds no run"),
+        ("train --resume nowhere --out x", "leave out --out"),
+        ("train --resume nowhere --epochs 3", "leave out epochs"),
+        ("train --out file/run", "file/run: cannot write the run there"),
+        ("train --out held", "held: holds a run already (config.json)"),
+        ("train --resume held", "held/config.json: is damaged"),
+        ("train --dataset fashion-mnist --data-root bad", "train-images-idx3-ubyte"),
+        ("predict", "the following arguments are required: RUN, IMAGE"),
+        ("predict nowhere a.png", "nowhere: there is no such checkpoint"),
+        ("predict file a.png", "file: is damaged or no checkpoint"),
+        ("predict held a.png", "held: holds no run (neither best.npz nor last.npz)"),
+        ("predict held a.png --top 0", "--top=0 must be at least 1"),
+        ("summary", "the following arguments are required: MODEL"),
+        ("summary resnet20", "unknown model 'resnet20'; did you mean"),
+        ("summary lenet5 --input 3x2", "--input='3x2' must be channels x height x width"),
+        ("summary lenet5 --input 1x32x32", "lenet5 does not take images of 1x32x32: linear"),
+        ("summary lenet5 --classes 0", "--classes=0 must be at least 1"),
+        ("doctor --fast", "unknown argument '--fast'"),
+    ],
+)
+def test_user_errors(words, message, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held" / "config.json").write_text("{")
+    (tmp_path / "bad").mkdir()
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (tmp_path / "bad" / name).write_bytes(b"cut")
+    assert main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("tinyconv: error: ") and message in err
+    assert "Traceback" not in err and out == "" or "does not take" not in message
+    assert (tmp_path / "held" / "config.json").read_text() == "{"
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
+
+
+def test_faults_of_our_own_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(cli.models, "list_models", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["models"])
+
+
+def test_full_disk(tmp_path, monkeypatch, capsys):
+    def full(file, **arrays):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    assert main(["train", "--model", "lenet5", "--out", "a"]) == 2
+    message = capsys.readouterr().err
+    assert message == "tinyconv: error: a/last.npz: cannot be written (No space left on device)\n"
+
+
+def test_nan_loss(capsys):
+    words = "train --model lenet5 --optimizer sgd --lr 1e20 --schedule none --out a --epochs 1"
+    assert main(words.split()) == 2
+    err = capsys.readouterr().err
+    assert "First at fault: layer " in err and "Try a lower learning rate" in err
+    assert train.load_checkpoint("a/last.npz")["position"]["batch"] == 0
+
+
+def test_train_predict_resume(tmp_path, capsys):
+    words = "train --model lenet5 --epochs 1 --batch-size 128 --seed 1 --model-options num_classes=12"
+    assert main(words.split()) == 0
+    out = capsys.readouterr().out
+    assert "into runs/lenet5-digits-1" in out and out.count("\nepoch 1/1") == 1
+    assert "best held-out accuracy" in out
+    folder = tmp_path / "runs" / "lenet5-digits-1"
+    for name in ("config.json", "log.jsonl", "last.npz", "best.npz", "curves.png", "mistakes.png"):
+        assert (folder / name).stat().st_size > 100
+    assert json.loads((folder / "config.json").read_text())["model_options"] == {"num_classes": 12}
+
+    np.save("a.npy", np.zeros((2, 28, 28), np.uint8))
+    assert main(["predict", str(folder), "a.npy", "--top", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["a.npy[0]", "a.npy[1]"]
+    assert lines[0].count("%") == 2
+
+    assert main(["train", "--resume", str(folder), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["train", "--model", "lenet5", "--out", str(folder)]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_models_and_summary(capsys):
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "inception_small" in out and "97,298 parameters" in out and "269,722" in out
+    assert main(["summary", "cifar-resnet20-a"]) == 0
+    out = capsys.readouterr().out
+    assert "40,551,040" in out and "layer3.2.conv2" in out
+    assert main(["summary", "inception_small", "--input", "3x28x28", "--classes", "7", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"][0]["output_shape"] == [1, 10, 24, 24]
+    assert found["rows"][-1]["output_shape"] == [1, 7]
+
+
+def test_doctor_and_warmup(capsys):
+    assert main(["warmup"]) == 0
+    out = capsys.readouterr().out
+    assert "1/2 inception_small" in out and "ready in" in out
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for word in (tinyconv.__version__, "numba", "SIMD", "kernel cache", "threads", "data cache"):
+        assert word in out
+
+
+def test_help_starts_without_numba_and_matplotlib():
+    script = (
+        "import sys; from tinyconv.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "except SystemExit as end: code = end.code\n"
+        "heavy = {'numba', 'matplotlib', 'tqdm', 'PIL'} & set(sys.modules)\n"
+        "print(code, sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.endswith("0 []\n"), done.stdout + done.stderr
+    assert "--label-smoothing" in done.stdout
+
+
+def test_as_a_process():
+    done = process("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, tinyconv.__version__)
+    done = process()
+    assert done.returncode == 0 and "warmup" in done.stdout
+    done = process("train", "--model", "x")
+    assert done.returncode == 2 and done.stderr.startswith("tinyconv: error: unknown model 'x'")
