@@ -74,9 +74,9 @@ def test_user_errors(words, message, tmp_path, capsys):
     assert main(words.split()) == 2
     out, err = capsys.readouterr()
     assert err.startswith("tinyconv: error: ") and message in err
-    assert "Traceback" not in err and out == "" or "does not take" not in message
+    assert "Traceback" not in err and out == ""
     assert (tmp_path / "held" / "config.json").read_text() == "{"
-    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
+    assert not (tmp_path / "runs").exists()
 
 
 def test_faults_of_our_own_keep_their_traceback(monkeypatch):
@@ -104,7 +104,7 @@ def test_nan_loss(capsys):
 
 
 def test_train_predict_resume(tmp_path, capsys):
-    words = "train --model lenet5 --epochs 1 --batch-size 128 --seed 1 --model-options num_classes=12"
+    words = "train --model lenet5 --epochs 1 --batch-size 128 --model-options num_classes=12"
     assert main(words.split()) == 0
     out = capsys.readouterr().out
     assert "into runs/lenet5-digits-1" in out and out.count("\nepoch 1/1") == 1
@@ -133,7 +133,9 @@ def test_models_and_summary(capsys):
     assert main(["summary", "cifar-resnet20-a"]) == 0
     out = capsys.readouterr().out
     assert "40,551,040" in out and "layer3.2.conv2" in out
-    assert main(["summary", "inception_small", "--input", "3x28x28", "--classes", "7", "--json"]) == 0
+    assert (
+        main(["summary", "inception_small", "--input", "3x28x28", "--classes", "7", "--json"]) == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert found["rows"][0]["output_shape"] == [1, 10, 24, 24]
     assert found["rows"][-1]["output_shape"] == [1, 7]

@@ -124,7 +124,9 @@ def test_nan_loss_names_step_and_layer(tiny_data, tmp_path, lines):
     state = load_checkpoint(tmp_path / "a" / "last.npz")
     assert state["position"]["epoch"] == 1
     assert all(np.isfinite(w).all() for w in state["weights"].values())
-    history = fit(model=Explodes(at=10**9), dataset=tiny_data, resume=tmp_path / "a", say=lines.append)
+    history = fit(
+        model=Explodes(at=10**9), dataset=tiny_data, resume=tmp_path / "a", say=lines.append
+    )
     assert len(history) == 4  # the folder was not harmed
 
 

@@ -62,7 +62,7 @@ def test_stopped_anywhere_and_resumed_is_equal(
     handle = stop_at(part, stops[0])
     history = fit(model=part, dataset=tiny_data, out=folder, say=lines.append, **settings)
     assert history.interrupted
-    assert f"tinyconv train --resume {folder}" in lines[-1]
+    assert f"fit(resume='{folder}', model=..., dataset=...)" in lines[-1]
     done = stops[0] + 1
     for stop in stops[1:]:
         handle.remove()

@@ -262,8 +262,8 @@ def _differentiate(node, grads, useful, wanted):
             f"{expected} arguments"
         )
     return [
-        g if g is None or meta is None else _checked(node, i, g, meta)
-        for i, (g, meta) in enumerate(zip(results, node.input_meta))
+        None if g is None or edge is None else _checked(node, i, g, meta)
+        for i, (g, edge, meta) in enumerate(zip(results, node.edges, node.input_meta))
     ]
 
 

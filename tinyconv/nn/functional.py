@@ -4,6 +4,9 @@ Names, arguments and defaults are PyTorch's. Additions: padding of convolutions 
 may be four numbers (left, right, top, bottom), and ``'same'`` works with any stride.
 """
 
+import functools
+import inspect
+
 import numpy as np
 
 from tinyconv import kernels
@@ -282,6 +285,11 @@ def linear(input, weight, bias=None):
             f"linear: input of shape {list(x.shape)} must end in the weight's input size, which is "
             f"the last of {list(w.shape)}"
         )
+    if bias is not None and bias.shape not in ((w.shape[0],), ()):
+        raise ValueError(
+            f"linear: bias of shape {list(bias.shape)} must be [{w.shape[0]}], the first size of "
+            f"the weight {list(w.shape)}"
+        )
     y = x @ w.transpose(0, 1)
     return y if bias is None else y + bias
 
@@ -324,13 +332,13 @@ def _default_dim(input, dim):
 
 
 def _inplace_accepting(function):
-    """Accept PyTorch's ``inplace=``, which means nothing here: recorded values never change."""
+    """Accept PyTorch's ``inplace``, last or by name: it means nothing, values never change."""
+    parameters = len(inspect.signature(function).parameters)
 
-    def accepting(input, *args, inplace=False, **kwargs):
-        return function(input, *args, **kwargs)
+    @functools.wraps(function)
+    def accepting(*args, inplace=False, **kwargs):
+        return function(*args[:parameters], **kwargs)
 
-    accepting.__name__ = accepting.__qualname__ = function.__name__
-    accepting.__doc__ = function.__doc__
     return accepting
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinyconv.autograd import Tensor
+from tinyconv.ops.arithmetic import where
 from tinyconv.ops.common import as_tensor, float_tensor
 from tinyconv.ops.index import gather
 from tinyconv.ops.softmax import log_softmax
@@ -34,7 +35,7 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
     """
     logp = float_tensor(input, "nll_loss")
     labels = _labels(logp, target, ignore_index, "nll_loss")
-    picked, weights = _pick(logp, labels, weight, ignore_index)
+    picked, weights = _pick(logp, labels, weight, ignore_index, "nll_loss")
     return _reduced(-(picked * weights), reduction, "nll_loss", weights.sum())
 
 
@@ -69,7 +70,7 @@ def cross_entropy(
     dim = 0 if logits.ndim == 1 else 1
     logp, C = log_softmax(logits, dim), logits.shape[dim]
     target = as_tensor(target, "cross_entropy")
-    per_class = None if weight is None else _column(weight, logits)
+    per_class = None if weight is None else _column(weight, logits, "cross_entropy")
     if target.dtype.kind == "f":
         if target.shape != logits.shape:
             raise ValueError(
@@ -82,12 +83,12 @@ def cross_entropy(
         loss = (terms if per_class is None else terms * per_class).sum(dim)
         return _reduced(loss, reduction, "cross_entropy", loss.numel())
     labels = _labels(logits, target, ignore_index, "cross_entropy")
-    picked, weights = _pick(logp, labels, weight, ignore_index)
+    picked, weights = _pick(logp, labels, weight, ignore_index, "cross_entropy")
     loss = -(picked * weights)
     if label_smoothing:
         spread = -(logp if per_class is None else logp * per_class).sum(dim)
-        counted = Tensor((labels != ignore_index).astype(logits.dtype))
-        loss = loss * (1 - label_smoothing) + spread * counted * (label_smoothing / C)
+        spread = where(Tensor(labels != ignore_index), spread, 0.0)
+        loss = loss * (1 - label_smoothing) + spread * (label_smoothing / C)
     return _reduced(loss, reduction, "cross_entropy", weights.sum())
 
 
@@ -114,24 +115,26 @@ def _labels(scores, target, ignore_index, op):
     return labels
 
 
-def _pick(logp, labels, weight, ignore_index):
-    """The log-probability of each label, and the weight it counts with."""
+def _pick(logp, labels, weight, ignore_index, op):
+    """The log-probability of each label (0 where it is ignored), and the weight it counts with."""
     dim = 0 if logp.ndim == 1 else 1
     counted = labels != ignore_index
     safe = np.where(counted, labels, 0).astype(np.int64)
     picked = gather(logp, dim, Tensor(np.expand_dims(safe, dim))).reshape(labels.shape)
     weights = counted.astype(logp.dtype)
     if weight is not None:
-        weights = weights * _column(weight, logp).array.reshape(-1)[safe]
+        weights = weights * _column(weight, logp, op).array.reshape(-1)[safe]
+    if not counted.all():  # an ignored score may be infinite, and 0 times that is NaN
+        picked = where(Tensor(counted), picked, 0.0)
     return picked, Tensor(np.asarray(weights, logp.dtype))
 
 
-def _column(weight, scores):
+def _column(weight, scores, op):
     dim = 0 if scores.ndim == 1 else 1
     if weight.shape != (scores.shape[dim],):
         raise ValueError(
-            f"cross_entropy: weight of shape {list(weight.shape)} must be [{scores.shape[dim]}], "
-            "one number per class"
+            f"{op}: weight of shape {list(weight.shape)} must be [{scores.shape[dim]}], one number "
+            "per class"
         )
     shape = [1] * scores.ndim
     shape[dim] = -1

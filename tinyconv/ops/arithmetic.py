@@ -1,13 +1,13 @@
 """Arithmetic with two operands, comparison, and choice between tensors.
 
-Primitives (own derivative): add, sub, mul, div, neg, pow, maximum, minimum, where, clamp.
-Composed: floor division, remainder (no gradient), comparison (no gradient).
+Primitives (own derivative): add, sub, mul, div, neg, pow, remainder, rounded division,
+maximum, minimum, where, clamp. Comparisons have no gradient.
 """
 
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.ops.common import as_tensor, operands
+from tinyconv.ops.common import as_tensor, operands, quiet
 
 
 class Add(Function):
@@ -47,6 +47,7 @@ class Mul(Function):
 
 
 class Div(Function):
+    @quiet
     def forward(ctx, a, b):
         ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b)
         return np.divide(a, b)
@@ -57,9 +58,34 @@ class Div(Function):
         return gy / b if need_a else None, -(gy * a) / (b * b) if need_b else None
 
 
+class RoundedDiv(Function):
+    """A quotient rounded down (or toward zero): flat almost everywhere."""
+
+    @quiet
+    def forward(ctx, a, b, trunc):
+        return np.trunc(a / b).astype(a.dtype) if trunc else np.floor_divide(a, b)
+
+    def backward(ctx, gy):
+        return gy * 0, gy * 0
+
+
+class Remainder(Function):
+    """a - b floor(a / b)."""
+
+    @quiet
+    def forward(ctx, a, b):
+        ctx.save_for_backward(np.floor_divide(a, b))
+        return np.remainder(a, b)
+
+    def backward(ctx, gy):
+        (quotient,) = ctx.saved_tensors
+        return gy, -gy * quotient
+
+
 class Pow(Function):
     """x ** p for a number p; the derivative of x ** 0 is 0 everywhere, also at x = 0."""
 
+    @quiet
     def forward(ctx, x, p):
         ctx.p = p
         ctx.save_for_backward(x)
@@ -74,6 +100,7 @@ class Pow(Function):
 class PowTensor(Function):
     """a ** b; d/db is taken as 0 where a = 0 and b >= 0, as in PyTorch."""
 
+    @quiet
     def forward(ctx, a, b):
         y = np.power(a, b)
         ctx.save_for_backward(a, b, y)
@@ -159,18 +186,13 @@ def div(input, other, *, rounding_mode=None):
     if rounding_mode is not None:
         if rounding_mode not in ("floor", "trunc"):
             raise ValueError(f"div: rounding_mode={rounding_mode!r}; wants 'floor' or 'trunc'")
-        a, b = operands(input, other, "div")
-        quotient = np.floor_divide(_raw(a), _raw(b))
-        if rounding_mode == "trunc":
-            quotient = np.trunc(_raw(a) / _raw(b)).astype(quotient.dtype)
-        return Tensor(quotient)
+        return RoundedDiv.apply(*operands(input, other, "div"), rounding_mode == "trunc")
     return Div.apply(*operands(input, other, "div", floating=True))
 
 
 def remainder(input, other):
-    """input modulo other, with the sign of ``other``; no gradient."""
-    a, b = operands(input, other, "remainder")
-    return Tensor(np.remainder(_raw(a), _raw(b)))
+    """input modulo other, with the sign of ``other``."""
+    return Remainder.apply(*operands(input, other, "remainder"))
 
 
 def neg(input):

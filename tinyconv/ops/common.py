@@ -5,6 +5,9 @@ import numpy as np
 from tinyconv.autograd import Tensor, get_default_dtype, grad, is_grad_enabled
 from tinyconv.autograd.modes import enable_grad
 
+#: for forwards that meet 1/0 or log(-1): infinities and NaN are values here, not warnings
+quiet = np.errstate(all="ignore")
+
 _BOOL, _INT, _FLOAT, _COMPLEX = range(4)
 _CATEGORY = {"b": _BOOL, "u": _INT, "i": _INT, "f": _FLOAT, "c": _COMPLEX}
 

@@ -219,6 +219,9 @@ def __repr__(self):
     style = {}
     if self.dtype.kind == "f":
         style["formatter"] = {"float_kind": _float_format(self.array)}
+    elif self.dtype == bool:
+        width = 4 if self.array.all() else 5
+        style["formatter"] = {"bool": lambda v: str(bool(v)).rjust(width)}
     text = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000, **style)
     notes = ""
     if self.dtype not in (np.float32, np.int64, np.bool_):

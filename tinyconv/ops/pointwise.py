@@ -11,13 +11,14 @@ import numpy as np
 from tinyconv import kernels
 from tinyconv.autograd import Function
 from tinyconv.ops.arithmetic import Clamp, clamp, where
-from tinyconv.ops.common import as_tensor, float_tensor
+from tinyconv.ops.common import as_tensor, float_tensor, quiet
 
 
 def _pointwise(name, values, derivative, saves):
     """An op from a table row; ``saves`` tells which of x and y its derivative reads."""
 
     class Pointwise(Function):
+        @quiet
         def forward(ctx, x):
             y = values(x)
             ctx.save_for_backward(x if saves == "x" else y)
@@ -149,5 +150,7 @@ def softplus(input, beta=1.0, threshold=20.0):
 
 
 def logsigmoid(input):
-    """log(sigmoid(x)), without overflow on either side."""
-    return -softplus(-float_tensor(input, "logsigmoid"))
+    """log(sigmoid(x)), without overflow and without losing digits on either side."""
+    x = float_tensor(input, "logsigmoid")
+    below, above = clamp(x, max=0), clamp(x, min=0)
+    return where(x < 0, below - log1p(exp(below)), -log1p(exp(-above)))

@@ -86,10 +86,10 @@ def stream(generator):
     return (default_generator if generator is None else generator).numpy
 
 
-def _draw(draw, size, dtype, generator, requires_grad):
+def _draw(draw, size, dtype, requires_grad):
     dtype = get_default_dtype() if dtype is None else np.dtype(dtype)
     # float32 and float64 draws of one seed agree to rounding
-    out = Tensor(np.asarray(draw(stream(generator))(size=sizes(size))).astype(dtype))
+    out = Tensor(np.asarray(draw(sizes(size))).astype(dtype))
     if requires_grad:
         out.requires_grad = True
     return out
@@ -97,12 +97,15 @@ def _draw(draw, size, dtype, generator, requires_grad):
 
 def rand(*size, dtype=None, device=None, requires_grad=False, generator=None):
     """Uniform numbers in [0, 1)."""
-    return _draw(lambda s: s.random, size, dtype, generator, requires_grad)
+    # multiples of 2^-24, which float32 holds exactly: none is rounded up to 1
+    return _draw(
+        lambda n: stream(generator).integers(0, 1 << 24, n) / (1 << 24), size, dtype, requires_grad
+    )
 
 
 def randn(*size, dtype=None, device=None, requires_grad=False, generator=None):
     """Normal numbers of mean 0 and variance 1."""
-    return _draw(lambda s: s.standard_normal, size, dtype, generator, requires_grad)
+    return _draw(stream(generator).standard_normal, size, dtype, requires_grad)
 
 
 def rand_like(input, *, dtype=None, requires_grad=False, generator=None):

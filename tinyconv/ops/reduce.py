@@ -101,8 +101,8 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
 
 
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
-    """The square root of ``var``."""
-    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    """The square root of ``var``; its derivative at 0 is 0."""
+    return _root(var(input, dim, unbiased, keepdim, correction=correction), 2)
 
 
 def amax(input, dim=None, keepdim=False):
@@ -118,7 +118,7 @@ def amin(input, dim=None, keepdim=False):
 def _extreme(input, dim, keepdim, sign, op):
     x = as_tensor(input, op)
     dims = axes(dim if dim != () else None, x.ndim, op)
-    if any(x.shape[d] == 0 for d in dims):
+    if 0 in [x.shape[d] for d in dims]:
         raise IndexError(f"{op}: shape {list(x.shape)} is empty along the dims to reduce")
     return Amax.apply(x, dims, keepdim, sign)
 
@@ -187,11 +187,14 @@ def norm(input, p=2, dim=None, keepdim=False):
         return amax(abs(x), dims, keepdim)
     if p == 1:
         return Sum.apply(abs(x), dims, keepdim)
-    power = Sum.apply(x * x if p == 2 else abs(x) ** p, dims, keepdim)
-    # away from 0 for the derivative's sake, and 0 again in the end
+    return _root(Sum.apply(x * x if p == 2 else abs(x) ** p, dims, keepdim), p)
+
+
+def _root(power, p):
+    """power ** (1 / p), with derivative 0 in place of infinity at 0."""
     silent = power == 0
-    root = where(silent, power * 0 + 1, power) ** (1 / p)
-    return where(silent, power * 0, root)
+    away = where(silent, power * 0 + 1, power)
+    return where(silent, power * 0, sqrt(away) if p == 2 else away ** (1 / p))
 
 
 def logsumexp(input, dim, keepdim=False):

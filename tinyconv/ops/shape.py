@@ -256,6 +256,9 @@ class device_type:
     def __repr__(self):
         return "device(type='cpu')"
 
+    def __str__(self):
+        return "cpu"
+
     def __eq__(self, other):
         return isinstance(other, device_type)
 

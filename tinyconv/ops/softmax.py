@@ -5,10 +5,11 @@ overflow or lose the digits of small probabilities.
 import numpy as np
 
 from tinyconv.autograd import Function
-from tinyconv.ops.common import axis, float_tensor
+from tinyconv.ops.common import axis, float_tensor, quiet
 
 
 class Softmax(Function):
+    @quiet
     def forward(ctx, x, dim):
         ctx.dim = dim
         y = np.exp(x - _peak(x, dim))
@@ -22,6 +23,7 @@ class Softmax(Function):
 
 
 class LogSoftmax(Function):
+    @quiet
     def forward(ctx, x, dim):
         ctx.dim = dim
         y = x - _peak(x, dim)

@@ -1,11 +1,11 @@
 """The run folder: who may write into it, and what lies where.
 
-    config.json     the settings
-    log.jsonl       one JSON line for each epoch
-    last.npz        where to go on from
-    best.npz        the weights with the best held-out accuracy
-    curves.png      loss and accuracy over the epochs
-    mistakes.png    the hardest of the held-out images
+config.json     the settings
+log.jsonl       one JSON line for each epoch
+last.npz        where to go on from
+best.npz        the weights with the best held-out accuracy
+curves.png      loss and accuracy over the epochs
+mistakes.png    the hardest of the held-out images
 """
 
 import contextlib

@@ -7,8 +7,13 @@ import numpy as np
 
 from tinyconv import data, models
 from tinyconv.autograd import no_grad
-from tinyconv.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip
-from tinyconv.data.transforms import RandomShift
+from tinyconv.data.transforms import (
+    Compose,
+    Normalize,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomShift,
+)
 from tinyconv.train.errors import TrainError
 
 

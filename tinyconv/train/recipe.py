@@ -55,7 +55,9 @@ def make_scheduler(config, optimizer, steps_per_epoch):
         steps = [m * steps_per_epoch - warm for m in config.milestones]
         schedule = lr_scheduler.MultiStepLR(optimizer, steps, config.gamma)
     elif config.schedule == "step":
-        schedule = lr_scheduler.StepLR(optimizer, config.step_epochs * steps_per_epoch, config.gamma)
+        schedule = lr_scheduler.StepLR(
+            optimizer, config.step_epochs * steps_per_epoch, config.gamma
+        )
     else:
         schedule = lr_scheduler.MultiStepLR(optimizer, [])
     if not warm:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shlex
 
 import numpy as np
 
@@ -47,7 +48,10 @@ def fit(config=None, *, model=None, dataset=None, out=None, resume=None, say=pri
     >>> from tinyconv.train import fit
     >>> images = [(tc.full((1, 4, 4), float(i % 2)), i % 2) for i in range(64)]
     >>> net = tc.nn.Sequential(tc.nn.Flatten(), tc.nn.Linear(16, 2))
-    >>> history = fit(model=net, dataset=(images, images), epochs=5, out=False, say=lambda line: 0)
+    >>> history = fit(
+    ...     model=net, dataset=(images, images), out=False, say=lambda line: None,
+    ...     epochs=5, batch_size=8, lr=0.1,
+    ... )
     >>> history["test_accuracy"][-1]
     1.0
     """
@@ -61,16 +65,21 @@ def fit(config=None, *, model=None, dataset=None, out=None, resume=None, say=pri
         ops_random.manual_seed(config.seed)
         inputs = _inputs(config, dataset)
         net, about = _network(config, model, inputs)
+        watch = kernels.jit.watch
+        compiled = watch.seconds
+        check_fit(net, about["name"], inputs)
         if folder is None and out is not False:
             folder = stack.enter_context(RunFolder.new(short_name(about["name"], inputs.name)))
-        return _run(config, net, inputs, about, folder, resume is not None, say)
+        trainer = Trainer(config, net, inputs, folder, about, say)
+        _begin(trainer, resume is not None)
+        history = trainer.run()
+        history.compile_seconds = watch.seconds - compiled
+        _end(trainer)
+    return history
 
 
-def _run(config, net, inputs, about, folder, resumed, say):
-    watch = kernels.jit.watch
-    compiled = watch.seconds
-    check_fit(net, about["name"], inputs)
-    trainer = Trainer(config, net, inputs, folder, about, say)
+def _begin(trainer, resumed):
+    config, folder, say = trainer.config, trainer.folder, trainer.say
     state = folder.load("last.npz") if resumed else None
     if state is not None:
         trainer.restore(state)
@@ -78,20 +87,31 @@ def _run(config, net, inputs, about, folder, resumed, say):
         if not resumed:
             folder.write_config(config)
         folder.rewrite_log(trainer.history.records)
-    say(_headline(net, inputs, about, folder))
+    say(_headline(trainer))
     if resumed:
-        say(f"goes on from {trainer.at.epoch} of {config.epochs} epochs and {trainer.at.batch} steps")
-    history = trainer.run()
-    history.compile_seconds = watch.seconds - compiled
+        at = trainer.at
+        say(f"goes on after {at.epoch} of {config.epochs} epochs and {at.batch} steps")
+
+
+def _end(trainer):
+    history, folder, say = trainer.history, trainer.folder, trainer.say
     if folder is not None:
-        _draw(trainer, say)
-    say(_summary(history))
-    if history.interrupted and folder is not None:
-        say(
-            f"interrupted after {trainer.at.epoch} epochs and {trainer.at.batch} steps; all is "
-            f"saved. Go on with: tinyconv train --resume {folder}"
-        )
-    return history
+        _draw(trainer)
+    say(_summary(history, trainer.at.seconds))
+    if history.interrupted:
+        at = trainer.at
+        say(f"interrupted after {at.epoch} epochs and {at.batch} steps; {_how_to_go_on(trainer)}")
+
+
+def _how_to_go_on(trainer):
+    config, folder = trainer.config, trainer.folder
+    if folder is None:
+        return "nothing was saved"
+    own = [f"{name}=..." for name in ("model", "dataset") if getattr(config, name) is None]
+    if own:
+        call = ", ".join([f"resume={str(folder)!r}", *own])
+        return f"all is saved. Go on with: tinyconv.train.fit({call})"
+    return f"all is saved. Go on with: tinyconv train --resume {shlex.quote(str(folder))}"
 
 
 # -- before -------------------------------------------------------------------------------
@@ -106,8 +126,6 @@ def _settle(config, model, dataset, out, resume, options):
     for name, value, own in (("model", model, own_model), ("dataset", dataset, own_data_)):
         if value is not None:
             settings[name] = None if own else value
-    if own_data_ and config is not None and "augment" not in options:
-        settings["augment"] = config.augment
     config = TrainConfig.make(**settings)
     if config.model is None and not own_model:
         raise TrainError("model=None: give a network of your own as model=")
@@ -159,19 +177,24 @@ def _network(config, model, inputs):
     return net, {**about, "name": config.model, "model_options": options}
 
 
-def _headline(net, inputs, about, folder):
-    count = sum(p.numel() for p in net.parameters())
+def _headline(trainer):
+    inputs, folder = trainer.inputs, trainer.folder
+    count = sum(p.numel() for p in trainer.model.parameters())
     held = "none" if inputs.test is None else f"{len(inputs.test):,}"
     where = f", into {folder}" if folder is not None else ""
     return (
-        f"{about['name']} ({count:,} parameters) on {inputs.name} "
+        f"{trainer.about['name']} ({count:,} parameters) on {inputs.name} "
         f"({len(inputs.train):,} training, {held} held-out images){where}"
     )
 
 
 # -- after --------------------------------------------------------------------------------
-def _summary(history):
-    text = f"trained for {history.seconds:.1f} s; compiling kernels took {history.compile_seconds:.1f} s"
+def _summary(history, begun):
+    """The last line; ``begun`` is the time spent in an epoch that is not done."""
+    text = (
+        f"trained for {history.seconds + begun:.1f} s; compiling kernels took "
+        f"{history.compile_seconds:.1f} s"
+    )
     best = history.best
     if best is None:
         return text
@@ -180,9 +203,9 @@ def _summary(history):
     return f"best {half} accuracy {share:.2%} (epoch {best['epoch']}); {text}"
 
 
-def _draw(trainer, say):
+def _draw(trainer):
     """Both pictures; what goes wrong here is told, but costs no run."""
-    folder, history, about = trainer.folder, trainer.history, trainer.about
+    folder, history, about, say = trainer.folder, trainer.history, trainer.about, trainer.say
     if not history.records:
         return
     try:

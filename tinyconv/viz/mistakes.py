@@ -60,7 +60,9 @@ def mistakes(images, labels, probabilities, classes=None, most=24, title=""):
         for axes, i in zip(grid, shown):
             _show(axes, images[i])
             said, sure = classes[predicted[i]], probabilities[i, predicted[i]]
-            axes.set_title(f"{said} ({100 * sure:.0f} %)", color=TEST, fontsize=10, loc="center", pad=4)
+            axes.set_title(
+                f"{said} ({100 * sure:.0f} %)", color=TEST, fontsize=10, loc="center", pad=4
+            )
             axes.text(
                 0.5, -0.05, f"is {classes[labels[i]]}", transform=axes.transAxes,
                 ha="center", va="top", fontsize=10,

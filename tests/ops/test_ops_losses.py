@@ -1,0 +1,169 @@
+"""Losses with every option against loops in Python, and their derivatives."""
+
+import naive
+import numpy as np
+import pytest
+from arrays import seeds, spread, uniform
+from derivatives import check_derivatives
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyconv as tc
+import tinyconv.nn.functional as F
+
+reductions = st.sampled_from(["mean", "sum", "none"])
+
+
+@st.composite
+def classifications(draw, ignoring=True):
+    """(logits shape, labels, options)."""
+    N, C = draw(st.integers(1, 4)), draw(st.integers(2, 5))
+    rest = draw(st.sampled_from([(), (3,), (2, 3)]))
+    seed = draw(seeds)
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, C, (N, *rest))
+    ignore = draw(st.sampled_from([-100, 0, -1])) if ignoring else -100
+    if ignore != -100 and ignoring:
+        labels.flat[0] = ignore
+        labels.flat[-1] = C - 1  # at least one counts
+    options = dict(ignore_index=ignore, reduction=draw(reductions))
+    if draw(st.booleans()):
+        options["weight"] = rng.uniform(0.5, 2, C)
+    return (N, C, *rest), labels, options, seed
+
+
+def _tensors(options):
+    return {k: tc.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+
+
+@given(case=classifications(), smoothing=st.sampled_from([0.0, 0.3]))
+def test_cross_entropy_of_labels(case, smoothing):
+    shape, labels, options, seed = case
+    x = uniform(shape, seed=seed)
+
+    def function(t):
+        target = tc.from_numpy(labels)
+        return F.cross_entropy(t, target, label_smoothing=smoothing, **_tensors(options))
+
+    wanted = naive.cross_entropy(
+        x, labels, options.get("weight"), options["ignore_index"], options["reduction"], smoothing
+    )
+    np.testing.assert_allclose(function(tc.from_numpy(x)).numpy(), wanted, rtol=1e-12)
+    check_derivatives(function, x)
+
+
+@given(case=classifications(ignoring=False), smoothing=st.sampled_from([0.0, 0.3]))
+def test_cross_entropy_of_probabilities(case, smoothing):
+    shape, _, options, seed = case
+    options.pop("ignore_index")
+    x, target = uniform(shape, seed=seed), uniform(shape, 0.0, 1.0, seed=seed + 1)
+
+    def function(t, p):
+        return F.cross_entropy(t, p, label_smoothing=smoothing, **_tensors(options))
+
+    wanted = naive.cross_entropy(
+        x, target, options.get("weight"), -100, options["reduction"], smoothing
+    )
+    got = function(tc.from_numpy(x), tc.from_numpy(target))
+    np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-12)
+    check_derivatives(function, x, target)
+
+
+@given(case=classifications())
+def test_nll_loss(case):
+    shape, labels, options, seed = case
+    x = uniform(shape, seed=seed)
+
+    def function(t):
+        return F.nll_loss(F.log_softmax(t, 1), tc.from_numpy(labels), **_tensors(options))
+
+    wanted = naive.cross_entropy(
+        x, labels, options.get("weight"), options["ignore_index"], options["reduction"]
+    )
+    np.testing.assert_allclose(function(tc.from_numpy(x)).numpy(), wanted, rtol=1e-12)
+    check_derivatives(function, x)
+
+
+def test_one_sample_without_a_batch():
+    x = uniform((4,))
+    wanted = naive.cross_entropy(x[None], np.array([2]))
+    np.testing.assert_allclose(F.cross_entropy(tc.from_numpy(x), tc.tensor(2)).item(), wanted)
+    check_derivatives(lambda t: F.cross_entropy(t, tc.tensor(2)), x)
+
+
+def test_labels_of_any_integer_dtype():
+    x = tc.from_numpy(uniform((3, 4)))
+    wanted = F.cross_entropy(x, tc.tensor([0, 3, 1])).item()
+    for dtype in (tc.uint8, tc.int32):
+        assert F.cross_entropy(x, tc.tensor([0, 3, 1], dtype=dtype)).item() == wanted
+
+
+def test_all_labels_ignored_gives_nan_as_a_mean_and_zero_as_a_sum():
+    x, labels = tc.ones(2, 3), tc.tensor([-100, -100])
+    assert np.isnan(F.cross_entropy(x, labels).item())
+    assert F.cross_entropy(x, labels, reduction="sum").item() == 0
+
+
+def test_an_ignored_sample_counts_for_nothing_whatever_its_scores():
+    inf = float("inf")
+    x = tc.tensor([[-inf, 0.0], [1.0, 0.0]], requires_grad=True)
+    loss = F.cross_entropy(x, tc.tensor([-100, 1]))
+    np.testing.assert_allclose(loss.item(), np.log1p(np.e), rtol=1e-6)
+    loss.backward()
+    assert x.grad.numpy()[0].tolist() == [0, 0]
+
+
+def test_confident_logits_do_not_overflow():
+    x = tc.tensor([[1e4, -1e4], [-1e4, 1e4]], requires_grad=True)
+    loss = F.cross_entropy(x, tc.tensor([0, 0]))
+    loss.backward()
+    assert loss.item() == 1e4 and tc.isfinite(x.grad).all()
+
+
+@given(reduction=reductions, seed=seeds)
+def test_squared_and_absolute_error(reduction, seed):
+    x, t = spread((3, 4), seed), spread((3, 4), seed + 1, shift=0.125)
+    for function, oracle in [(F.mse_loss, np.square), (F.l1_loss, np.abs)]:
+        wanted = oracle(x - t)
+        wanted = {"mean": wanted.mean(), "sum": wanted.sum(), "none": wanted}[reduction]
+        got = function(tc.from_numpy(x), tc.from_numpy(t), reduction=reduction)
+        np.testing.assert_allclose(got.numpy(), wanted)
+        check_derivatives(lambda a, b, f=function: f(a, b, reduction=reduction), x, t)
+
+
+@pytest.mark.parametrize("dtype", [tc.float32, tc.float64])
+def test_precision_is_kept(dtype):
+    x = tc.randn(3, 4, dtype=dtype).requires_grad_()
+    for loss in (
+        F.cross_entropy(x, tc.tensor([0, 1, 2]), weight=tc.ones(4, dtype=dtype)),
+        F.cross_entropy(x, tc.ones(3, 4, dtype=dtype) / 4, label_smoothing=0.1),
+        F.mse_loss(x, tc.zeros(3, 4, dtype=dtype)),
+    ):
+        assert loss.dtype == dtype and tc.autograd.grad(loss, x)[0].dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda x: F.cross_entropy(x, tc.tensor([0, 3])), IndexError,
+         r"labels run from 0 to 3, but the scores of shape \[2, 3\] have 3 classes"),
+        (lambda x: F.cross_entropy(x, tc.tensor([-1, 0])), IndexError, "run from -1"),
+        (lambda x: F.cross_entropy(x, tc.tensor([0])), ValueError, r"labels of shape \[1\].*\[2\]"),
+        (lambda x: F.cross_entropy(x, tc.tensor([0.0, 1.0])), ValueError, "probabilities"),
+        (lambda x: F.cross_entropy(x, tc.tensor([True, False])), TypeError, "got bool"),
+        (lambda x: F.cross_entropy(x, tc.tensor([0, 1]), weight=tc.ones(2)), ValueError,
+         r"weight of shape \[2\] must be \[3\]"),
+        (lambda x: F.cross_entropy(x, tc.tensor([0, 1]), label_smoothing=2), ValueError,
+         "label_smoothing=2"),
+        (lambda x: F.cross_entropy(x, tc.tensor([0, 1]), reduction="avg"), ValueError,
+         "reduction='avg'"),
+        (lambda x: F.cross_entropy(tc.tensor(1.0), tc.tensor(0)), ValueError, "class dimension"),
+        (lambda x: F.nll_loss(x, tc.tensor([0.0, 1.0])), TypeError, "nll_loss: labels must be"),
+        (lambda x: F.nll_loss(x, tc.tensor([0, 1]), weight=tc.ones(2)), ValueError, "nll_loss"),
+        (lambda x: F.mse_loss(x, x, reduction="avg"), ValueError, "mse_loss: reduction='avg'"),
+        (lambda x: F.mse_loss(x, tc.ones(5)), ValueError, r"\[2, 3\] and \[5\]"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_loss_what_it_got_and_the_rule(call, error, words):
+    with pytest.raises(error, match=words):
+        call(tc.ones(2, 3))
