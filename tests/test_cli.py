@@ -15,6 +15,7 @@ from tinyconv.cli import main
 def in_tmp(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TINYCONV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TINYCONV_QUIET", "1")  # compiling, if it must be, says nothing
 
 
 def process(*words, **environment):

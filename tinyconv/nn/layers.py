@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from tinyconv.autograd import Tensor, get_default_dtype
-from tinyconv.kernels.geometry import pair
+from tinyconv.kernels.geometry import Window, pair
 from tinyconv.nn import functional as F
 from tinyconv.nn import init
 from tinyconv.nn.module import Module, Parameter
@@ -63,7 +63,10 @@ class Conv2d(Module):
         self.kernel_size = pair(kernel_size, "Conv2d: kernel_size", 1)
         self.stride = pair(stride, "Conv2d: stride", 1)
         self.dilation = pair(dilation, "Conv2d: dilation", 1)
-        self.padding, self.groups = padding, groups
+        # the image's size does not matter to whether the numbers make a window
+        Window.of(kernel_size, stride, padding, dilation, (1, 1), "Conv2d")
+        self.padding = (padding, padding) if isinstance(padding, int) else padding
+        self.groups = groups
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = _parameter(shape, dtype, device)
         self.register_parameter("bias", _parameter(out_channels, dtype, device) if bias else None)
@@ -81,7 +84,7 @@ class Conv2d(Module):
     def extra_repr(self):
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
         text += f", stride={self.stride}"
-        if self.padding not in (0, (0, 0), "valid"):
+        if self.padding not in ((0, 0), "valid"):
             text += f", padding={self.padding!r}"
         if self.dilation != (1, 1):
             text += f", dilation={self.dilation}"

@@ -128,11 +128,9 @@ class Module:
                 f"{type(self).__name__}: call super().__init__() before assigning {name!r}"
             )
         if isinstance(value, Parameter):
-            self._forget(name)
-            self._parameters[name] = value
+            self._place(name, value, self._parameters)
         elif isinstance(value, Module):
-            self._forget(name)
-            self._modules[name] = value
+            self._place(name, value, self._modules)
         elif name in self._parameters or name in self._modules or name in self._buffers:
             table = next(t for t in self._tables() if name in t)
             wanted = "Tensor" if table is self._buffers else "Parameter"
@@ -163,31 +161,36 @@ class Module:
         own = self.__dict__
         return own["_parameters"], own["_buffers"], own["_modules"]
 
-    def _forget(self, name):
+    def _place(self, name, value, table):
+        """Enter ``value`` in one table only; a replaced one keeps its place in the order."""
         self.__dict__.pop(name, None)
-        for table in self._tables():
-            table.pop(name, None)
+        for other in self._tables():
+            if other is not table:
+                other.pop(name, None)
+        table[name] = value
 
     def register_parameter(self, name, param):
         """Register a Parameter (or None for "there could be one") under ``name``."""
-        self._check_new(name)
+        self._check_new(name, param, Parameter)
         self._parameters[name] = param
 
     def register_buffer(self, name, tensor, persistent=True):
         """Register a tensor that belongs to the state but is not trained."""
-        self._check_new(name)
+        self._check_new(name, tensor, Tensor)
         self._buffers[name] = tensor
         if not persistent:
             self._not_saved.add(name)
 
     def register_module(self, name, module):
         """Register a child under ``name``, which need not be an identifier."""
-        self._check_new(name)
+        self._check_new(name, module, Module)
         self._modules[name] = module
 
     add_module = register_module
 
-    def _check_new(self, name):
+    def _check_new(self, name, value, kind):
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{name!r} must be a {kind.__name__}, got {type(value).__name__}")
         if "." in name or not name:
             raise KeyError(f"name {name!r} must be without dots and not empty")
         if name not in self._modules and hasattr(self, name):

@@ -14,7 +14,11 @@ from tinyconv.ops.common import as_tensor, axis
 class GetItem(Function):
     def forward(ctx, x, index):
         ctx.shape, ctx.index = x.shape, index
-        return x[index]
+        y = x[index]
+        if not isinstance(y, np.ndarray):
+            # NumPy copies a single element out; with an ellipsis it stays a view
+            y = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+        return y
 
     def backward(ctx, gy):
         return Put.apply(gy, ctx.index, ctx.shape)
@@ -82,7 +86,9 @@ def plain_index(index):
         if index.dtype.kind not in "biu":
             raise IndexError(f"index: tensors used as indices must be int or bool, {index.dtype}")
         return index.array.copy() if index.ndim else index.array[()]
-    return np.asarray(index) if isinstance(index, list) else index
+    if isinstance(index, list):
+        return np.asarray(index) if index else np.empty(0, np.int64)
+    return index
 
 
 def getitem(input, index):

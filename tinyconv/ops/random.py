@@ -95,12 +95,14 @@ def _draw(draw, size, dtype, requires_grad):
     return out
 
 
+def _below_one(draws):
+    """Cut to 24 bits, which float32 holds: rounding could make 1 of the largest draws."""
+    return np.floor(draws * (1 << 24)) / (1 << 24)
+
+
 def rand(*size, dtype=None, device=None, requires_grad=False, generator=None):
     """Uniform numbers in [0, 1)."""
-    # multiples of 2^-24, which float32 holds exactly: none is rounded up to 1
-    return _draw(
-        lambda n: stream(generator).integers(0, 1 << 24, n) / (1 << 24), size, dtype, requires_grad
-    )
+    return _draw(lambda n: _below_one(stream(generator).random(n)), size, dtype, requires_grad)
 
 
 def randn(*size, dtype=None, device=None, requires_grad=False, generator=None):

@@ -202,7 +202,8 @@ def unsqueeze(input, dim):
 
 def flip(input, *dims):
     """Reverse the order along ``dims``."""
-    return Flip.apply(input, axes(sizes(dims), input.ndim, "flip"))
+    dims = sizes(dims)
+    return Flip.apply(input, axes(dims, input.ndim, "flip") if dims else ())
 
 
 def pad(input, pad, mode="constant", value=0.0):

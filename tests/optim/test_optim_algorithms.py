@@ -1,0 +1,256 @@
+"""Every optimiser against its rule written out again, number by number."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyconv as tc
+from tinyconv import optim
+from tinyconv.nn import Parameter
+
+
+# The oracles: one scalar parameter, a list of gradients, the list of values after each step.
+def sgd(p, gs, lr, momentum=0, dampening=0, weight_decay=0, nesterov=False):
+    v = None
+    for g in gs:
+        g = g + weight_decay * p
+        if momentum:
+            v = g if v is None else momentum * v + (1 - dampening) * g
+            g = g + momentum * v if nesterov else v
+        p = p - lr * g
+        yield p
+
+
+def adam(p, gs, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, decoupled=False):
+    m = v = largest = 0.0
+    for t, g in enumerate(gs, 1):
+        if decoupled:
+            p = p - lr * weight_decay * p
+        else:
+            g = g + weight_decay * p
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g * g
+        largest = max(largest, v)
+        root = math.sqrt((largest if amsgrad else v) / (1 - betas[1] ** t))
+        p = p - lr * (m / (1 - betas[0] ** t)) / (root + eps)
+        yield p
+
+
+def adamw(p, gs, lr, weight_decay=1e-2, **options):
+    return adam(p, gs, lr, weight_decay=weight_decay, decoupled=True, **options)
+
+
+def rmsprop(p, gs, lr, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False):
+    v = mean = buffer = 0.0
+    for g in gs:
+        g = g + weight_decay * p
+        v = alpha * v + (1 - alpha) * g * g
+        mean = alpha * mean + (1 - alpha) * g
+        buffer = momentum * buffer + g / (
+            math.sqrt(v - mean * mean if centered else v) + eps
+        )
+        p = p - lr * buffer
+        yield p
+
+
+CASES = [
+    (optim.SGD, sgd, {}),
+    (optim.SGD, sgd, dict(weight_decay=0.1)),
+    (optim.SGD, sgd, dict(momentum=0.9)),
+    (optim.SGD, sgd, dict(momentum=0.9, dampening=0.3, weight_decay=0.1)),
+    (optim.SGD, sgd, dict(momentum=0.9, nesterov=True, weight_decay=0.1)),
+    (optim.Adam, adam, {}),
+    (optim.Adam, adam, dict(betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1)),
+    (optim.Adam, adam, dict(amsgrad=True)),
+    (optim.AdamW, adamw, {}),
+    (optim.AdamW, adamw, dict(weight_decay=0.3, amsgrad=True)),
+    (optim.RMSprop, rmsprop, {}),
+    (optim.RMSprop, rmsprop, dict(alpha=0.9, eps=1e-3, weight_decay=0.1)),
+    (optim.RMSprop, rmsprop, dict(momentum=0.9)),
+    (optim.RMSprop, rmsprop, dict(centered=True, momentum=0.5)),
+]
+each = pytest.mark.parametrize(
+    "cls, oracle, options", CASES, ids=lambda v: getattr(v, "__name__", None)
+)
+
+
+@each
+@given(
+    start=st.floats(-2, 2), lr=st.sampled_from([0.01, 0.1]), seed=st.integers(0, 99)
+)
+def test_the_steps_follow_the_rule(cls, oracle, options, start, lr, seed):
+    # gradients that shrink, grow and change sign, so that amsgrad and momentum show
+    gs = (np.random.default_rng(seed).standard_normal(6) * [3, 1, 0.1, 1, 0.1, 2]).tolist()
+    p = Parameter(tc.full((2, 3), start, dtype=tc.float64))
+    optimiser = cls([p], lr=lr, **options)
+    for g, wanted in zip(gs, oracle(start, gs, lr, **options)):
+        p.grad = tc.full((2, 3), g, dtype=tc.float64)
+        optimiser.step()
+        np.testing.assert_allclose(p.detach().numpy(), wanted, rtol=1e-10, atol=1e-12)
+
+
+def _problem(cls, options, dtype=tc.float32):
+    tc.manual_seed(2)
+    a, b = Parameter(tc.randn(3, 2, dtype=dtype)), Parameter(tc.randn(4, dtype=dtype))
+    groups = [{"params": [a]}, {"params": [b], "lr": 0.05}]
+    return [a, b], cls(groups, lr=0.01, **options)
+
+
+def _step(params, optimiser, t):
+    for k, p in enumerate(params):
+        p.grad = tc.from_numpy(np.cos(p.detach().numpy() * (t + 1) + k).astype(p.dtype))
+    optimiser.step()
+
+
+@each
+def test_a_saved_state_continues_bit_for_bit(cls, oracle, options):
+    params, optimiser = _problem(cls, options)
+    for t in range(3):
+        _step(params, optimiser, t)
+    state = copy.deepcopy(optimiser.state_dict())
+    values = [p.detach().numpy().copy() for p in params]
+    others, fresh = _problem(cls, options)
+    for p, value in zip(others, values):
+        p.data.copy_(tc.from_numpy(value))
+    fresh.load_state_dict(state)
+    for t in range(3, 6):
+        _step(params, optimiser, t)
+        _step(others, fresh, t)
+    for p, q in zip(params, others):
+        assert p.array.tobytes() == q.array.tobytes()
+
+
+@each
+def test_the_loaded_state_is_a_copy(cls, oracle, options):
+    params, optimiser = _problem(cls, options)
+    _step(params, optimiser, 0)
+    others, fresh = _problem(cls, options)
+    fresh.load_state_dict(optimiser.state_dict())
+    frozen = copy.deepcopy(optimiser.state_dict()["state"])
+    _step(others, fresh, 1)
+    for i, slots in optimiser.state_dict()["state"].items():
+        for name, value in slots.items():
+            np.testing.assert_array_equal(value, frozen[i][name])
+
+
+@each
+@pytest.mark.parametrize("dtype", [tc.float32, tc.float64])
+def test_steps_write_in_place_in_the_parameters_dtype(cls, oracle, options, dtype):
+    params, optimiser = _problem(cls, options, dtype)
+    arrays, versions = [p.array for p in params], [p._version for p in params]
+    _step(params, optimiser, 0)
+    for p, array, version in zip(params, arrays, versions):
+        assert p.array is array and p.dtype == dtype and p._version > version
+    for slots in optimiser.state.values():
+        assert all(v.dtype == dtype for v in slots.values() if isinstance(v, np.ndarray))
+
+
+@each
+def test_the_gradient_is_left_as_it_was(cls, oracle, options):
+    p = Parameter(tc.ones(3))
+    p.grad = tc.tensor([1.0, -2.0, 0.5])
+    optimiser = cls([p], lr=0.1, **options)
+    optimiser.step()
+    optimiser.step()
+    assert p.grad.tolist() == [1.0, -2.0, 0.5]
+
+
+def test_groups_have_options_of_their_own_and_may_join_later():
+    a, b, c = (Parameter(tc.ones(1)) for _ in "abc")
+    optimiser = optim.SGD([{"params": [a], "lr": 1.0}, {"params": b}], lr=0.5)
+    optimiser.add_param_group({"params": [("c", c)], "weight_decay": 1.0})
+    for p in (a, b, c):
+        p.grad = tc.ones(1)
+    optimiser.step()
+    assert (a.item(), b.item(), c.item()) == (0.0, 0.5, 0.0)
+    assert [len(g["params"]) for g in optimiser.param_groups] == [1, 1, 1]
+
+
+def test_parameters_without_a_gradient_stay():
+    a, b = Parameter(tc.ones(1)), Parameter(tc.ones(1))
+    optimiser = optim.Adam([a, b], lr=0.1, weight_decay=1.0)
+    a.grad = tc.ones(1)
+    optimiser.step()
+    assert a.item() != 1.0 and b.item() == 1.0 and b not in optimiser.state
+
+
+def test_zero_grad():
+    p = Parameter(tc.ones(2))
+    p.grad = tc.ones(2)
+    optimiser = optim.SGD([p])
+    optimiser.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0, 0]
+    optimiser.zero_grad()
+    assert p.grad is None
+
+
+def test_a_closure_is_called_with_recording_on():
+    p = Parameter(tc.full((1,), 3.0))
+    optimiser = optim.SGD([p], lr=0.1)
+
+    def closure():
+        optimiser.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with tc.no_grad():
+        assert optimiser.step(closure).item() == 9.0
+    np.testing.assert_allclose(p.item(), 2.4, rtol=1e-6)
+
+
+def test_named_parameters_are_taken():
+    net = tc.nn.Linear(2, 1)
+    assert len(optim.SGD(net.named_parameters()).param_groups[0]["params"]) == 2
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda p: optim.SGD([]), ValueError, "SGD: got no parameters"),
+        (lambda p: optim.SGD([p], lr=-1), ValueError, r"lr=-1 must lie in \[0, inf\]"),
+        (lambda p: optim.SGD([p], lr=float("nan")), ValueError, "lr=nan"),
+        (lambda p: optim.SGD([p], momentum=-0.1), ValueError, "momentum"),
+        (lambda p: optim.SGD([p], weight_decay=-1), ValueError, "weight_decay"),
+        (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov wants momentum"),
+        (lambda p: optim.SGD([p], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "nester"),
+        (lambda p: optim.Adam([p], betas=(1.5, 0.9)), ValueError, r"betas=\(1.5, 0.9\)"),
+        (lambda p: optim.Adam([p], betas=(1.0, 0.9)), ValueError, "betas"),
+        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "betas"),
+        (lambda p: optim.Adam([p], eps=-1), ValueError, "Adam: eps"),
+        (lambda p: optim.RMSprop([p], alpha=-1), ValueError, "RMSprop: alpha"),
+        (lambda p: optim.SGD([p, p]), ValueError, "appears twice"),
+        (lambda p: optim.SGD([{"params": [p]}, {"params": [p]}]), ValueError, "appears twice"),
+        (lambda p: optim.SGD([p * 2]), ValueError, "non-leaf"),
+        (lambda p: optim.SGD([3]), TypeError, "wants Tensors, got int"),
+    ],
+)
+def test_what_is_refused(call, error, words):
+    with pytest.raises(error, match=words):
+        call(Parameter(tc.ones(2)))
+
+
+def test_a_state_of_other_groups_is_refused_and_changes_nothing():
+    a, b = Parameter(tc.ones(1)), Parameter(tc.ones(1))
+    one, two = optim.SGD([a], lr=0.5), optim.SGD([a, b], lr=0.1)
+    with pytest.raises(ValueError, match=r"groups of \[2\] parameters, the optimiser \[1\]"):
+        one.load_state_dict(two.state_dict())
+    assert one.param_groups[0]["lr"] == 0.5
+
+
+def test_a_gradient_of_another_shape_moves_no_parameter():
+    a, b = Parameter(tc.ones(2)), Parameter(tc.ones(2))
+    optimiser = optim.SGD([a, b], lr=0.5)
+    with pytest.raises((RuntimeError, ValueError), match="shape"):
+        a.grad, b.grad = tc.ones(2), tc.ones(3)
+        optimiser.step()
+    assert a.tolist() == b.tolist() == [1, 1]
+
+
+def test_how_an_optimiser_prints():
+    text = repr(optim.SGD([Parameter(tc.ones(1))], lr=0.5))
+    assert text.startswith("SGD (\nParameter Group 0\n") and "    lr: 0.5" in text
