@@ -84,7 +84,16 @@ def test_imports_point_down(path):
             # the top-level names are for those who stand above all that they show
             assert FLOORS[here] >= FLOORS["models"], f"{path.name} imports {name}"
         elif there != here:
-            assert FLOORS[there] < FLOORS[here], f"{path.name} (floor of {here}) imports {name}"
+            assert FLOORS[there] <= FLOORS[here], f"{path.name} (floor of {here}) imports {name}"
+
+
+def test_rooms_of_one_floor_do_not_import_each_other_in_a_circle():
+    edges = set()
+    for path in _files():
+        here = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        rooms = {name.split(".")[1] for name in _imports(path) if "." in name}
+        edges |= {(here, there) for there in rooms if there != here and there in FLOORS}
+    assert not {(a, b) for a, b in edges if (b, a) in edges}
 
 
 def test_parameters_come_in_the_same_order_in_every_process():

@@ -103,7 +103,6 @@ class ModuleDict(Module):
         return self._modules[name]
 
     def __setitem__(self, name, module):
-        self._modules.pop(name, None)
         self.register_module(name, module)
 
     def __delitem__(self, name):
