@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
 import time
@@ -10,7 +11,12 @@ from pathlib import Path
 
 import numba
 from numba.core import event
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    _CacheLocator,
+)
 
 #: sums may be reordered (so that they vectorise) and multiply-adds fused; NaN and
 #: infinity keep their meaning, so never 'nnan', 'ninf' or True
@@ -82,7 +88,7 @@ class _Locator(_CacheLocator):
         return str(cache_folder())
 
     def get_source_stamp(self):
-        return "1"  # the folder's name is the stamp
+        return "1"  # the folder's name tells versions apart
 
     def get_disambiguator(self):
         return str(self._line)
@@ -92,16 +98,35 @@ class _KernelCacheImpl(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # type: ignore[list-item]
 
 
+class _CacheFile(IndexDataCacheFile):
+    """A function's index and machine code, with a checksum: damage is a miss, never run."""
+
+    def _load_index(self):
+        try:
+            return super()._load_index()
+        except Exception:  # whatever unpickling garbage may raise
+            return {}
+
+    def _save_data(self, name, data):
+        code = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(code).digest() + code)
+
+    def _load_data(self, name):
+        content = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            raise OSError(f"{name} is damaged")  # which Numba takes for a missing file
+        return pickle.loads(content[32:])
+
+
 class _KernelCache(FunctionCache):
     """Numba's cache, made safe for several processes that start at once, and for damage."""
 
     _impl_class = _KernelCacheImpl
 
-    def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # a damaged file is a miss: compile and write it anew
-            return None
+    def __init__(self, function):
+        super().__init__(function)
+        self._cache_file = _CacheFile(self._cache_path, self._impl.filename_base, "1")
 
     def save_overload(self, sig, data):
         # Numba reads, changes and writes a function's index without a lock, so of two
