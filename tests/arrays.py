@@ -31,8 +31,10 @@ def spread(shape, seed=0, shift=0.0):
 def shapes(least=0, most=4, smallest=0):
     """Shapes of ``least`` to ``most`` axes, sizes 0, 1 and larger, at most 60 elements."""
     sizes = st.sampled_from([n for n in (1, 2, 3, 4, 5, 0) if n >= smallest])
-    return st.lists(sizes, min_size=least, max_size=most).map(tuple).filter(
-        lambda shape: np.prod(shape) <= 60
+    return (
+        st.lists(sizes, min_size=least, max_size=most)
+        .map(tuple)
+        .filter(lambda shape: np.prod(shape) <= 60)
     )
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis profiles (HYPOTHESIS_PROFILE=fast, ci or nightly), and kernels warm before any test."""
+"""Hypothesis profiles (HYPOTHESIS_PROFILE=fast, ci, nightly); kernels warm before any test."""
 
 import os
 
@@ -10,11 +10,9 @@ import tinyconv as tc
 import tinyconv.nn.functional as F
 
 # the first draw of a strategy may be slow on a shared machine: nothing here is timed
-_COMMON = dict(
-    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("fast", max_examples=12, **_COMMON)
-settings.register_profile("ci", max_examples=25, derandomize=True, **_COMMON)
+_COMMON = dict(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", max_examples=20, **_COMMON)
+settings.register_profile("ci", max_examples=30, derandomize=True, **_COMMON)
 settings.register_profile("nightly", max_examples=400, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 

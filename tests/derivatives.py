@@ -83,9 +83,7 @@ def _flat(ys):
 
 def _vjp(ys, tensors, u):
     parts = np.split(u, np.cumsum([y.numel() for y in ys])[:-1])
-    pairs = [
-        (y, tc.from_numpy(v.reshape(y.shape))) for y, v in zip(ys, parts) if y.requires_grad
-    ]
+    pairs = [(y, tc.from_numpy(v.reshape(y.shape))) for y, v in zip(ys, parts) if y.requires_grad]
     if not pairs:
         return [np.zeros(t.shape) for t in tensors]
     grads = tc.autograd.grad(

@@ -108,7 +108,15 @@ print(tc.models.LeNet5().fc3.weight.tolist())
 
 
 def test_the_public_names_are_there():
-    for module in (tinyconv, tinyconv.nn, tinyconv.nn.functional, tinyconv.optim,
-                   tinyconv.autograd, tinyconv.kernels, tinyconv.models, tinyconv.data):  # fmt: skip
+    for module in (
+        tinyconv,
+        tinyconv.nn,
+        tinyconv.nn.functional,
+        tinyconv.optim,
+        tinyconv.autograd,
+        tinyconv.kernels,
+        tinyconv.models,
+        tinyconv.data,
+    ):
         for name in module.__all__:
             assert getattr(module, name) is not None, f"{module.__name__}.{name}"

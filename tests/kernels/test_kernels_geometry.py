@@ -20,9 +20,7 @@ def test_output_size_counts_the_windows(size, kernel, stride, before, after, dil
     assert got == naive.extent(size, kernel, stride, before, after, dilation)
 
 
-@given(
-    more=st.integers(0, 9), kernel=st.integers(1, 5), stride=st.integers(1, 5), data=st.data()
-)
+@given(more=st.integers(0, 9), kernel=st.integers(1, 5), stride=st.integers(1, 5), data=st.data())
 def test_output_size_in_ceil_mode_counts_windows_that_hang_over(more, kernel, stride, data):
     before, after = (data.draw(st.integers(0, kernel // 2)) for _ in "ab")
     size = max(1, kernel - before - after) + more

@@ -69,18 +69,14 @@ def test_average_pool_divides_by_what_it_says(case, divisor, include_pad, ceil, 
     np.testing.assert_allclose(y.numpy(), wanted, atol=1e-6 if dtype == np.float32 else 1e-14)
 
 
-@given(
-    H=st.integers(1, 9), W=st.integers(1, 9), Ho=st.integers(1, 5), Wo=st.integers(1, 5)
-)
+@given(H=st.integers(1, 9), W=st.integers(1, 9), Ho=st.integers(1, 5), Wo=st.integers(1, 5))
 @example(H=6, W=8, Ho=3, Wo=2)
 @example(H=5, W=7, Ho=1, Wo=1)
 @example(H=2, W=3, Ho=4, Wo=5)
 def test_adaptive_pools_cover_the_image_by_a_grid(H, W, Ho, Wo):
     x = _image(H, W, np.float64)
     average = F.adaptive_avg_pool2d(tc.from_numpy(x), (Ho, Wo)).numpy()
-    np.testing.assert_allclose(
-        average, naive.adaptive_pool2d(x, (Ho, Wo), np.mean), atol=1e-14
-    )
+    np.testing.assert_allclose(average, naive.adaptive_pool2d(x, (Ho, Wo), np.mean), atol=1e-14)
     largest, index = F.adaptive_max_pool2d(tc.from_numpy(x), (Ho, Wo), return_indices=True)
     np.testing.assert_array_equal(largest.numpy(), naive.adaptive_pool2d(x, (Ho, Wo), max))
     picked = np.take_along_axis(x.reshape(2, 3, -1), index.numpy().reshape(2, 3, -1), 2)

@@ -42,7 +42,9 @@ def test_the_inception_block_is_built_as_drawn():
     assert block(tc.zeros(2, 10, 7, 5)).shape == (2, 88, 7, 5)
 
 
-@pytest.mark.parametrize("name", ["lenet5", "inception_small", "cifar_resnet20_A", "cifar_resnet20_B"])
+@pytest.mark.parametrize(
+    "name", ["lenet5", "inception_small", "cifar_resnet20_A", "cifar_resnet20_B"]
+)
 @pytest.mark.parametrize("channels, classes", [(1, 10), (3, 7)])
 def test_every_net_learns_one_batch_a_little(name, channels, classes):
     tc.manual_seed(1)

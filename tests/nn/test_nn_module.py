@@ -123,6 +123,14 @@ def test_one_report_of_missing_unexpected_and_misshaped_names_and_nothing_change
         np.testing.assert_array_equal(value.numpy(), before[name])
 
 
+def test_values_that_are_no_numbers_change_nothing():
+    layer = nn.Linear(1, 2)
+    before = layer.bias.tolist()
+    with pytest.raises((RuntimeError, TypeError, ValueError), match="weight"):
+        layer.load_state_dict({"bias": tc.full((2,), 9.0), "weight": np.array([["a"], ["b"]])})
+    assert layer.bias.tolist() == before
+
+
 def test_loading_without_strict_tells_what_it_left_out():
     net = Net()
     missing, unexpected = net.load_state_dict({"scale": tc.tensor([3.0]), "x": tc.ones(1)}, False)
@@ -168,7 +176,8 @@ def test_zero_grad():
 
 
 @pytest.mark.parametrize("convert", [nn.Module.double, lambda m: m.to(tc.float64),
-                                     lambda m: m.to(dtype=tc.double), lambda m: m.to("cpu", tc.float64),
+                                     lambda m: m.to(dtype=tc.double),
+                                     lambda m: m.to("cpu", tc.float64),
                                      lambda m: m.to(tc.zeros(1, dtype=tc.float64))])  # fmt: skip
 def test_converting_changes_floats_in_place(convert):
     net = Net()
@@ -213,7 +222,9 @@ def test_a_pre_hook_may_return_one_bare_value():
 
 def test_backward_hooks_see_both_gradients():
     layer, seen = nn.Linear(2, 1, bias=False), []
-    layer.register_full_backward_hook(lambda m, gi, go: seen.append((gi[0].tolist(), go[0].tolist())))
+    layer.register_full_backward_hook(
+        lambda m, gi, go: seen.append((gi[0].tolist(), go[0].tolist()))
+    )
     x = tc.ones(1, 2, requires_grad=True)
     (layer(x) * 3).sum().backward()
     ((gi, go),) = seen
@@ -251,7 +262,10 @@ def test_copies_keep_sharing():
     a = nn.Linear(2, 2)
     b = nn.Linear(2, 2)
     b.weight = a.weight
-    for net in (copy.deepcopy(nn.Sequential(a, b)), pickle.loads(pickle.dumps(nn.Sequential(a, b)))):
+    for net in (
+        copy.deepcopy(nn.Sequential(a, b)),
+        pickle.loads(pickle.dumps(nn.Sequential(a, b))),
+    ):
         assert net[0].weight is net[1].weight
 
 
@@ -276,11 +290,13 @@ def test_how_a_net_prints():
         (nn.ReLU(inplace=True), "ReLU(inplace=True)"),
         (nn.LeakyReLU(0.2), "LeakyReLU(negative_slope=0.2)"),
         (nn.Dropout(0.3), "Dropout(p=0.3, inplace=False)"),
-        (nn.MaxPool2d(2), "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"),
+        (nn.MaxPool2d(2),
+         "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"),
         (nn.AvgPool2d((2, 3), 1), "AvgPool2d(kernel_size=(2, 3), stride=1, padding=0)"),
         (nn.AdaptiveAvgPool2d(1), "AdaptiveAvgPool2d(output_size=1)"),
         (nn.Conv2d(4, 6, 3, 2, 1, 2, 2, bias=False),
-         "Conv2d(4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(2, 2), groups=2, bias=False)"),
+         "Conv2d(4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(2, 2), "
+         "groups=2, bias=False)"),
         (nn.Identity(), "Identity()"),
     ],
 )  # fmt: skip
@@ -300,14 +316,18 @@ def test_assigning_before_init_is_refused():
 
 def test_a_missing_attribute_raises():
     with pytest.raises(AttributeError, match="'Net' object has no attribute 'nothing'"):
-        Net().nothing
+        _ = Net().nothing
     assert not hasattr(Net(), "nothing") and "conv" in dir(Net())
 
 
 @pytest.mark.parametrize(
     "call, error, words",
     [
-        (lambda m: setattr(m, "scale", tc.ones(1)), TypeError, "'scale' is a Parameter.*got Tensor"),
+        (
+            lambda m: setattr(m, "scale", tc.ones(1)),
+            TypeError,
+            "'scale' is a Parameter.*got Tensor",
+        ),
         (lambda m: setattr(m, "conv", tc.ones(1)), TypeError, "'conv' is a Module"),
         (lambda m: m.register_buffer("a.b", tc.ones(1)), KeyError, "without dots"),
         (lambda m: m.register_buffer("scale", tc.ones(1)), KeyError, "exists already"),
@@ -352,7 +372,7 @@ def test_replacing_a_layer_by_name_keeps_the_order_of_computation():
     net = nn.Sequential(OrderedDict(first=nn.Linear(2, 3), second=nn.Linear(3, 4)))
     net.first = nn.Linear(5, 3)
     assert net(tc.ones(1, 5)).shape == (1, 4)
-    setattr(net, "second", nn.Linear(3, 6))
+    net.second = nn.Linear(3, 6)
     assert net(tc.ones(1, 5)).shape == (1, 6)
 
 

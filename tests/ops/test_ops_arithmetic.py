@@ -162,9 +162,7 @@ int64   int64   int64   int64   int64   int64   float32 float64
 float32 float32 float32 float32 float32 float32 float32 float64
 float64 float64 float64 float64 float64 float64 float64 float64
 """.split()
-PROMOTION = [
-    (a, b, TABLE[8 * i + j]) for i, a in enumerate(NAMES) for j, b in enumerate(NAMES)
-]
+PROMOTION = [(a, b, TABLE[8 * i + j]) for i, a in enumerate(NAMES) for j, b in enumerate(NAMES)]
 
 
 @pytest.mark.parametrize("a, b, wanted", PROMOTION)
@@ -198,6 +196,12 @@ def test_a_number_counts_only_by_its_kind(dtype):
     assert (2.5 * tc.ones((), dtype=getattr(tc, dtype))).dtype == (
         dtype if dtype.startswith("float") else "float32"
     )
+
+
+def test_two_numbers_have_the_default_dtype():
+    choice = tc.tensor([True, False])
+    assert tc.where(choice, 1.0, 0.0).dtype == np.float32
+    assert tc.where(choice, 1, 0).dtype == np.int64
 
 
 def test_numpy_numbers_are_numbers():

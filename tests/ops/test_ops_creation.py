@@ -27,7 +27,9 @@ def test_tensor_copies_and_from_numpy_does_not():
     a[0] = 5
     assert t.tolist() == [0, 0, 0] and shared.tolist() == [5, 0, 0]
     shared[1] = 7
-    assert a[1] == 7 and tc.as_tensor(a).array is not a and np.shares_memory(tc.as_tensor(a).array, a)
+    assert (
+        a[1] == 7 and tc.as_tensor(a).array is not a and np.shares_memory(tc.as_tensor(a).array, a)
+    )
 
 
 def test_negative_strides_are_taken_as_they_are():
@@ -38,7 +40,10 @@ def test_negative_strides_are_taken_as_they_are():
 def test_constructors():
     assert tc.zeros(2, 3).shape == tc.zeros((2, 3)).shape == tc.zeros([2, 3]).shape == (2, 3)
     assert tc.ones(()).shape == () and tc.full((2,), 7).dtype == np.int64
-    assert tc.full((2,), 7.0).dtype == np.float32 and tc.eye(2, 3).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert tc.full((2,), 7.0).dtype == np.float32 and tc.eye(2, 3).tolist() == [
+        [1, 0, 0],
+        [0, 1, 0],
+    ]
     assert tc.arange(3).dtype == np.int64 and tc.arange(0, 1, 0.25).tolist() == [0, 0.25, 0.5, 0.75]
     assert tc.linspace(0, 1, 3).tolist() == [0, 0.5, 1]
     x = tc.ones(2, 3, dtype=tc.float64)
@@ -81,7 +86,11 @@ def test_random_streams_repeat_by_seed_and_by_state():
 def test_a_generator_of_its_own_leaves_the_default_alone():
     state = tc.get_rng_state()
     g = tc.Generator().manual_seed(1)
-    values = tc.rand(5, generator=g), tc.randint(0, 9, (5,), generator=g), tc.randperm(5, generator=g)
+    values = (
+        tc.rand(5, generator=g),
+        tc.randint(0, 9, (5,), generator=g),
+        tc.randperm(5, generator=g),
+    )
     assert tc.get_rng_state() == state
     g.manual_seed(1)
     assert tc.equal(tc.rand(5, generator=g), values[0])

@@ -39,7 +39,10 @@ def test_conv2d_derivatives_in_input_weight_and_bias(algorithm, case, layout, se
     b = uniform(w_shape[:1], seed=seed + 2)
     with conv_algorithm(algorithm):
         check_derivatives(
-            lambda x, w, b: F.conv2d(x, w, b, **options), laid_out(x, layout), laid_out(w, layout), b
+            lambda x, w, b: F.conv2d(x, w, b, **options),
+            laid_out(x, layout),
+            laid_out(w, layout),
+            b,
         )
 
 
@@ -74,9 +77,7 @@ def test_conv2d_every_spelling_of_padding(padding, stride):
         rest_w = max((-(-6 // sw) - 1) * sw + 2 - 6, 0)
         sides = (rest_w // 2, rest_w - rest_w // 2, rest_h // 2, rest_h - rest_h // 2)
     y = F.conv2d(tc.from_numpy(x), tc.from_numpy(w), stride=stride, padding=padding)
-    np.testing.assert_allclose(
-        y.numpy(), naive.conv2d(x, w, None, (sh, sw), sides), atol=1e-13
-    )
+    np.testing.assert_allclose(y.numpy(), naive.conv2d(x, w, None, (sh, sw), sides), atol=1e-13)
 
 
 def test_images_without_a_batch():
@@ -283,6 +284,8 @@ def test_a_refused_batch_moves_no_statistics():
         F.batch_norm(tc.ones(1, 3), mean, var, training=True)
     with pytest.raises(TypeError):
         F.batch_norm(tc.ones(4, 3), mean, var, tc.ones(3, dtype=tc.float64), training=True)
+    with pytest.raises(ValueError, match="running_var"):
+        F.batch_norm(tc.randn(4, 3), mean, None, training=True)
     assert mean.tolist() == [0] * 3 and var.tolist() == [1] * 3
 
 

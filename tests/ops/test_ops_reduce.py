@@ -55,7 +55,7 @@ def reductions(draw, smallest=1):
 def _values(name, shape, seed):
     if name.startswith("norm"):  # magnitudes apart too
         values = spread(shape, seed)
-        return np.where(values < 0, values - 0.125, values)
+        return np.where(values < 0, values - 0.5, values + 0.375)
     return spread(shape, seed) if OPS[name][2] else uniform(shape, seed=seed)
 
 
@@ -159,6 +159,19 @@ def test_empty_reductions():
         with pytest.raises(IndexError, match=r"\[3, 0\] is empty"):
             function(x, 1)
     assert x.amax(0).shape == (0,)
+
+
+def test_one_number_may_be_reduced_along_dim_0():
+    x = tc.tensor(2.0)
+    for function in (tc.sum, tc.mean, tc.amax, tc.logsumexp):
+        assert function(x, 0).item() == function(x, -1).item() == 2.0
+        assert function(x, 0, True).shape == ()
+
+
+def test_norms_by_name_and_of_order_zero():
+    x = tc.tensor([[3.0, 0.0], [0.0, 4.0]])
+    assert tc.norm(x, "fro").item() == x.norm().item() == 5.0
+    assert tc.norm(x, 0).item() == 2.0 and tc.norm(x, -inf, 1).tolist() == [0.0, 0.0]
 
 
 def test_axes_that_are_not_there_are_refused_by_name():

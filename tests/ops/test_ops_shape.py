@@ -28,7 +28,8 @@ MOVES = {
     "unsqueeze -1": (lambda x: x.unsqueeze(-1), lambda x: x[..., None]),
     "squeeze": (lambda x: x.reshape(2, 1, 12, 1).squeeze(), lambda x: x.reshape(2, 12)),
     "squeeze dim": (lambda x: x.reshape(2, 1, 12, 1).squeeze(1), lambda x: x.reshape(2, 12, 1)),
-    "expand": (lambda x: x.unsqueeze(1).expand(5, 2, -1, 3, 4)[:, :, 0], lambda x: np.stack([x] * 5)),
+    "expand": (lambda x: x.unsqueeze(1).expand(5, 2, -1, 3, 4)[:, :, 0],
+               lambda x: np.stack([x] * 5)),
     "expand_as": (lambda x: x.expand_as(tc.ones(2, 2, 3, 4)), lambda x: np.stack([x, x])),
     "flip": (lambda x: x.flip(0, 2), lambda x: x[::-1, :, ::-1]),
     "clone": (tc.clone, lambda x: x),
@@ -114,9 +115,7 @@ def test_cat_lets_an_empty_vector_pass():
     assert tc.cat([tc.zeros(0), tc.ones(2, 3)], 1).shape == (2, 3)
 
 
-@given(
-    shape=shapes(1, 3, 1), seed=seeds, data=st.data(), value=st.sampled_from([0.0, -1.5])
-)
+@given(shape=shapes(1, 3, 1), seed=seeds, data=st.data(), value=st.sampled_from([0.0, -1.5]))
 def test_pad_and_crop_any_axis(shape, seed, data, value):
     pad = []
     for n in shape[::-1][: data.draw(st.integers(0, len(shape)))]:

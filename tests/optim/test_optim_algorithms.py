@@ -50,9 +50,7 @@ def rmsprop(p, gs, lr, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centere
         g = g + weight_decay * p
         v = alpha * v + (1 - alpha) * g * g
         mean = alpha * mean + (1 - alpha) * g
-        buffer = momentum * buffer + g / (
-            math.sqrt(v - mean * mean if centered else v) + eps
-        )
+        buffer = momentum * buffer + g / (math.sqrt(v - mean * mean if centered else v) + eps)
         p = p - lr * buffer
         yield p
 
@@ -79,9 +77,7 @@ each = pytest.mark.parametrize(
 
 
 @each
-@given(
-    start=st.floats(-2, 2), lr=st.sampled_from([0.01, 0.1]), seed=st.integers(0, 99)
-)
+@given(start=st.floats(-2, 2), lr=st.sampled_from([0.01, 0.1]), seed=st.integers(0, 99))
 def test_the_steps_follow_the_rule(cls, oracle, options, start, lr, seed):
     # gradients that shrink, grow and change sign, so that amsgrad and momentum show
     gs = (np.random.default_rng(seed).standard_normal(6) * [3, 1, 0.1, 1, 0.1, 2]).tolist()
@@ -217,7 +213,11 @@ def test_named_parameters_are_taken():
         (lambda p: optim.SGD([p], momentum=-0.1), ValueError, "momentum"),
         (lambda p: optim.SGD([p], weight_decay=-1), ValueError, "weight_decay"),
         (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov wants momentum"),
-        (lambda p: optim.SGD([p], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "nester"),
+        (
+            lambda p: optim.SGD([p], momentum=0.9, dampening=0.1, nesterov=True),
+            ValueError,
+            "nester",
+        ),
         (lambda p: optim.Adam([p], betas=(1.5, 0.9)), ValueError, r"betas=\(1.5, 0.9\)"),
         (lambda p: optim.Adam([p], betas=(1.0, 0.9)), ValueError, "betas"),
         (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "betas"),

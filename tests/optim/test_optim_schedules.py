@@ -12,9 +12,7 @@ from tinyconv.optim import lr_scheduler as schedules
 
 def sgd(*rates, **options):
     rates = rates or (1.0,)
-    return optim.SGD(
-        [{"params": [tc.nn.Parameter(tc.ones(1))], "lr": r} for r in rates], **options
-    )
+    return optim.SGD([{"params": [tc.nn.Parameter(tc.ones(1))], "lr": r} for r in rates], **options)
 
 
 def rates(scheduler, steps):

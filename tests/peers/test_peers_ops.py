@@ -50,7 +50,10 @@ def _values(tensor):
 @st.composite
 def windows(draw, half=False):
     kh, kw = draw(st.permutations([1, 2, 3]))[:2]
-    ph, pw = draw(st.integers(0, kh // 2 if half else 3)), draw(st.integers(0, kw // 2 if half else 2))
+    ph, pw = (
+        draw(st.integers(0, kh // 2 if half else 3)),
+        draw(st.integers(0, kw // 2 if half else 2)),
+    )
     sh, sw = draw(st.permutations([1, 2, 3]))[:2]
     return (kh, kw), (sh, sw), (ph, pw)
 
@@ -101,14 +104,19 @@ def test_max_pool_pads_up_to_half_the_dilated_window(padding, kernel, dilation):
     )
 
 
-@given(window=windows(half=True), ceil=st.booleans(), include=st.booleans(),
-       divisor=st.sampled_from([None, 3]), H=st.integers(3, 8), W=st.integers(3, 9), seed=seeds)  # fmt: skip
+@given(
+    window=windows(half=True),
+    ceil=st.booleans(),
+    include=st.booleans(),
+    divisor=st.sampled_from([None, 3]),
+    H=st.integers(3, 8),
+    W=st.integers(3, 9),
+    seed=seeds,
+)
 def test_average_pool(window, ceil, include, divisor, H, W, seed):
     kernel, stride, padding = window
     compare(
-        lambda T, x: T.nn.functional.avg_pool2d(
-            x, kernel, stride, padding, ceil, include, divisor
-        ),
+        lambda T, x: T.nn.functional.avg_pool2d(x, kernel, stride, padding, ceil, include, divisor),
         uniform((2, 3, H, W), seed=seed),
     )
 
@@ -184,8 +192,12 @@ def test_cross_entropy_of_labels(shape, weighted, reduction, ignore, smoothing, 
     )  # fmt: skip
 
 
-@given(shape=st.sampled_from([(4, 3), (2, 5, 3)]), weighted=st.booleans(),
-       reduction=st.sampled_from(["mean", "sum", "none"]), smoothing=st.sampled_from([0.0, 0.2]))  # fmt: skip
+@given(
+    shape=st.sampled_from([(4, 3), (2, 5, 3)]),
+    weighted=st.booleans(),
+    reduction=st.sampled_from(["mean", "sum", "none"]),
+    smoothing=st.sampled_from([0.0, 0.2]),
+)
 def test_cross_entropy_of_probabilities(shape, weighted, reduction, smoothing):
     weight = uniform(shape[1:2], 0.5, 2)
     compare(
@@ -261,9 +273,7 @@ def test_promotion(op, a, b, dims):
     assume(op != "cat" or all(dims))
 
     def dtype(T):
-        x, y = (
-            T.ones((2,) if d else (), dtype=getattr(T, name)) for name, d in zip((a, b), dims)
-        )
+        x, y = (T.ones((2,) if d else (), dtype=getattr(T, name)) for name, d in zip((a, b), dims))
         if op == "where":
             return T.where(T.tensor([True, False]), x, y).dtype
         return (T.cat([x, y]) if op == "cat" else getattr(T, op)(x, y)).dtype

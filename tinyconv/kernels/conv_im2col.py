@@ -178,16 +178,12 @@ def _weight(gy, x, gw, g, groups, Hp, Wp, block, images, tile_rows, start, stop)
         for group in range(groups):
             for c0 in range(0, Cg, block):
                 channels = min(block, Cg - c0)
-                _place(
-                    x, n0, n1, group * Cg + c0, channels, planes, Hp, Wp, g.top, g.left, 1, 1
-                )
+                _place(x, n0, n1, group * Cg + c0, channels, planes, Hp, Wp, g.top, g.left, 1, 1)
                 for r0 in range(0, (n1 - n0) * Ho, tile_rows):
                     r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
                     used = ((r1 - r0) * Wo + n - 1) // n * n
                     _row_starts(starts, r0, r1, Ho, channels * Hp * Wp, g.sh * Wp)
-                    _columns(
-                        planes, starts, r1 - r0, Hp, Wp, channels, g, Wo, columns, pitch, used
-                    )
+                    _columns(planes, starts, r1 - r0, Hp, Wp, channels, g, Wo, columns, pitch, used)
                     # the third of the last three may be no tap: its sums are not read, but
                     # must not be those of the next block's first
                     columns[channels * taps * pitch :] = 0

@@ -119,17 +119,19 @@ class PowTensor(Function):
 
 
 class Extremum(Function):
-    """The larger (sign 1) or smaller (sign -1); equal ones share the gradient evenly."""
+    """The larger (sign 1) or smaller (sign -1); equal ones share the gradient evenly, and where
+    one is NaN both get it whole, as in PyTorch."""
 
     def forward(ctx, a, b, sign):
         y = np.maximum(a, b) if sign > 0 else np.minimum(a, b)
-        first = np.where(a == b, 0.5, np.greater(a, b) == (sign > 0)).astype(y.dtype)
-        ctx.save_for_backward(first)
+        less, more = (a < b, a > b) if sign > 0 else (a > b, a < b)
+        half = np.where(a == b, 0.5, 1.0)
+        ctx.save_for_backward((half * ~less).astype(y.dtype), (half * ~more).astype(y.dtype))
         return y
 
     def backward(ctx, gy):
-        (first,) = ctx.saved_tensors
-        return gy * first, gy * (1 - first)
+        first, second = ctx.saved_tensors
+        return gy * first, gy * second
 
 
 class Where(Function):
@@ -251,9 +253,14 @@ def clamp(input, min=None, max=None):
     if min is None and max is None:
         raise ValueError("clamp: min and max are both None; give at least one")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
-        y = input if min is None else maximum(input, min)
-        return y if max is None else minimum(y, max)
-    return Clamp.apply(as_tensor(input, "clamp"), min, max, False)
+        y = input
+        if min is not None:
+            y = where((y < min) | isnan(min), min, y)
+        return y if max is None else where((y > max) | isnan(max), max, y)
+    x = as_tensor(input, "clamp")
+    if x.dtype.kind in "biu" and (isinstance(min, float) or isinstance(max, float)):
+        x = x.float()
+    return Clamp.apply(x, min, max, False)
 
 
 def _raw(x):

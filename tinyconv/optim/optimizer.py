@@ -20,7 +20,7 @@ class Optimizer:
     gradient (not to be changed), ``state`` a dict per parameter.
     """
 
-    #: option -> (lowest value allowed, highest)
+    #: option -> (lowest value allowed, first one that is not)
     _limits: dict[str, tuple[float, float]] = {}
 
     def __init__(self, params, defaults):
@@ -54,9 +54,9 @@ class Optimizer:
             known.add(id(p))
         for name, (low, high) in self._limits.items():
             for value in group[name] if isinstance(group[name], tuple) else (group[name],):
-                if not low <= value <= high:
+                if not low <= value < high:
                     raise ValueError(
-                        f"{type(self).__name__}: {name}={group[name]!r} must lie in [{low}, {high}]"
+                        f"{type(self).__name__}: {name}={group[name]!r} must lie in [{low}, {high})"
                     )
         self.param_groups.append(group)
 
@@ -79,6 +79,12 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        for p in self._params():  # all or nothing
+            if p.grad is not None and p.grad.shape != p.shape:
+                raise RuntimeError(
+                    f"{type(self).__name__}: a gradient of shape {list(p.grad.shape)} for a "
+                    f"parameter of shape {list(p.shape)}"
+                )
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
