@@ -242,6 +242,8 @@ def batch_norm(
                 f"batch_norm: {name} has shape {list(value.shape)}, input of shape "
                 f"{list(x.shape)} has {C} channels"
             )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: give both running_mean and running_var, or neither")
     _same_dtype("batch_norm", x, weight, bias)
     column = (1, C) + (1,) * (x.ndim - 2)
     if not training and running_mean is not None:

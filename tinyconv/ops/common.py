@@ -41,8 +41,6 @@ def common_dtype(a, b):
     >>> common_dtype(tc.zeros(2), tc.tensor(1.0, dtype=tc.float64))
     dtype('float32')
     """
-    if a.dtype == b.dtype:
-        return a.dtype
     groups = [], [], []  # with dimensions, 0-d tensors, plain numbers
     for x in (a, b):
         if isinstance(x, Tensor):
@@ -139,7 +137,7 @@ def axes(dim, ndim, op):
     found = sorted(axis(d, ndim, op) for d in dims)
     if len(set(found)) < len(found):
         raise ValueError(f"{op}: dim={tuple(dims)} names an axis twice")
-    return tuple(found) if found else tuple(range(ndim))
+    return tuple(found) if found and ndim else tuple(range(ndim))
 
 
 def vjp_of(function, inputs, cotangents):

@@ -180,11 +180,21 @@ def all(input, dim=None, keepdim=False):
 
 
 def norm(input, p=2, dim=None, keepdim=False):
-    """(sum |x|^p)^(1/p); the derivative of the 2-norm at 0 is 0."""
+    """(sum |x|^p)^(1/p); the derivative of the 2-norm at 0 is 0.
+
+    ``p``: a number, 'fro' for 2, infinity for the largest and -infinity for the smallest
+    absolute value, 0 for the count of what is not 0.
+    """
     x = float_tensor(input, "norm")
     dims = axes(dim, x.ndim, "norm")
-    if p == float("inf"):
-        return amax(abs(x), dims, keepdim)
+    if isinstance(p, str):
+        if p != "fro":
+            raise ValueError(f"norm: p={p!r}; wants a number or 'fro'")
+        p = 2
+    if p in (float("inf"), -float("inf")):
+        return (amax if p > 0 else amin)(abs(x), dims, keepdim)
+    if p == 0:
+        return Sum.apply((x != 0).to(x.dtype), dims, keepdim)
     if p == 1:
         return Sum.apply(abs(x), dims, keepdim)
     return _root(Sum.apply(x * x if p == 2 else abs(x) ** p, dims, keepdim), p)
