@@ -255,7 +255,7 @@ X, W = (8, 3, 7, 5), (4, 3, 2, 2)
         (lambda x, w: F.conv2d(x, w, padding=(1, 2, 3)), ValueError, "1, 2 or 4 numbers"),
         (lambda x, w: F.conv2d(3.0, w), ValueError, "conv2d"),
         (lambda x, w: F.conv2d([1], w), TypeError, "conv2d: wants a Tensor, got list"),
-        (lambda x, w: F.max_pool2d(x, 3, padding=2), ValueError, "at most half the kernel"),
+        (lambda x, w: F.max_pool2d(x, 3, padding=2), ValueError, "at most half the"),
         (lambda x, w: F.max_pool2d(x, 9), ValueError, "does not fit into the padded image"),
         (lambda x, w: F.max_pool2d(x.view(8, -1), 2), ValueError, "max_pool2d: wants"),
         (lambda x, w: F.avg_pool2d(x, 2, divisor_override=0), ValueError, "must not be 0"),

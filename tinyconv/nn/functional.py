@@ -45,7 +45,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+) -> Tensor:
     """Convolve images with a bank of filters (cross-correlation, as everywhere in the field).
 
     y[n,o,p,q] = b[o] + sum_{c,i,j} w[o,c,i,j] x[n, c, p sh + i dh - top, q sw + j dw - left]
@@ -93,14 +101,14 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def max_pool2d(
-    input,
+    input: Tensor,
     kernel_size,
     stride=None,
     padding=0,
     dilation=1,
     ceil_mode=False,
     return_indices=False,
-):
+) -> Tensor | tuple[Tensor, Tensor]:
     """The largest value of each window; NaN wins; the first of equal ones gets the gradient.
 
     Args:
@@ -129,14 +137,14 @@ def max_pool2d(
 
 
 def avg_pool2d(
-    input,
+    input: Tensor,
     kernel_size,
     stride=None,
     padding=0,
     ceil_mode=False,
     count_include_pad=True,
     divisor_override=None,
-):
+) -> Tensor:
     """The mean of each window.
 
     Args:
@@ -167,7 +175,7 @@ def avg_pool2d(
     return y[0] if single else y
 
 
-def adaptive_avg_pool2d(input, output_size):
+def adaptive_avg_pool2d(input: Tensor, output_size) -> Tensor:
     """Averages over a grid of windows that gives ``output_size`` for any input size.
 
     Args:
@@ -183,7 +191,9 @@ def adaptive_avg_pool2d(input, output_size):
     return y[0] if single else y
 
 
-def adaptive_max_pool2d(input, output_size, return_indices=False):
+def adaptive_max_pool2d(
+    input: Tensor, output_size, return_indices=False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Maxima over a grid of windows that gives ``output_size`` for any input size."""
     x, single = _images(input, "adaptive_max_pool2d")
     index = Tensor(_adaptive_argmax(x.array, _grid(x, output_size, "adaptive_max_pool2d")))
@@ -206,15 +216,15 @@ def _adaptive_argmax(x, output):
 
 
 def batch_norm(
-    input,
-    running_mean,
-    running_var,
-    weight=None,
-    bias=None,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
     training=False,
     momentum=0.1,
     eps=1e-5,
-):
+) -> Tensor:
     """Normalise each channel by its statistics, then scale and shift it.
 
     y = (x - mean) / sqrt(var + eps) * weight + bias, var biased.
@@ -246,7 +256,7 @@ def batch_norm(
         raise ValueError("batch_norm: give both running_mean and running_var, or neither")
     _same_dtype("batch_norm", x, weight, bias)
     column = (1, C) + (1,) * (x.ndim - 2)
-    if not training and running_mean is not None:
+    if not training and running_mean is not None and running_var is not None:
         scale = (running_var + eps).rsqrt()
         if weight is not None:
             scale = scale * weight
@@ -262,7 +272,7 @@ def batch_norm(
     b = Tensor(np.zeros(C, x.dtype)) if bias is None else bias
     y, mean, var = norm_ops.BatchNorm.apply(x, w, b, eps)
     # a checkpoint's second run has moved them already
-    if running_mean is not None and not state.recomputing:
+    if running_mean is not None and running_var is not None and not state.recomputing:
         var *= count / (count - 1)
         for running, batch in ((running_mean, mean), (running_var, var)):
             running.array[...] += momentum * (batch.array - running.array)
@@ -270,7 +280,7 @@ def batch_norm(
     return y
 
 
-def linear(input, weight, bias=None):
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x w^T + b for x (..., in), weight (out, in), bias (out,).
 
     Raises:
@@ -296,12 +306,12 @@ def linear(input, weight, bias=None):
     return y if bias is None else y + bias
 
 
-def dropout(input, p=0.5, training=True, inplace=False):
+def dropout(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
     """Zero each element with probability ``p`` and scale the rest by 1 / (1 - p)."""
     return _dropout(input, p, training, None, "dropout")
 
 
-def dropout2d(input, p=0.5, training=True, inplace=False):
+def dropout2d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
     """Zero whole channels of (N, C, ...) with probability ``p``."""
     x = as_tensor(input, "dropout2d")
     return _dropout(x, p, training, x.shape[:2] + (1,) * (x.ndim - 2), "dropout2d")
@@ -314,12 +324,12 @@ def _dropout(input, p, training, shape, op):
     return random_ops.dropout(x, p, shape) if training and p > 0 else x
 
 
-def softmax(input, dim=None, dtype=None):
+def softmax(input: Tensor, dim=None, dtype=None) -> Tensor:
     """exp(x) / sum(exp(x)) along ``dim``."""
     return softmax_ops.softmax(_with(input, dtype), _default_dim(input, dim))
 
 
-def log_softmax(input, dim=None, dtype=None):
+def log_softmax(input: Tensor, dim=None, dtype=None) -> Tensor:
     """log(softmax(x)) along ``dim``."""
     return softmax_ops.log_softmax(_with(input, dtype), _default_dim(input, dim))
 

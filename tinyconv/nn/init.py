@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from tinyconv.autograd import no_grad
+from tinyconv.autograd import Tensor, no_grad
 from tinyconv.ops.random import stream
 
 _GAINS = {
@@ -17,7 +17,7 @@ _GAINS = {
 }  # fmt: skip
 
 
-def calculate_gain(nonlinearity, param=None):
+def calculate_gain(nonlinearity, param=None) -> float:
     """The factor that keeps the variance through a nonlinearity.
 
     >>> round(calculate_gain("relu"), 4)
@@ -32,7 +32,7 @@ def calculate_gain(nonlinearity, param=None):
     return _GAINS[nonlinearity]
 
 
-def fans(tensor):
+def fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight with at least two dimensions."""
     if tensor.ndim < 2:
         raise ValueError(f"init: fan of shape {list(tensor.shape)}: wants at least 2 dimensions")
@@ -47,69 +47,73 @@ def _fan(tensor, mode):
 
 
 @no_grad()
-def uniform_(tensor, a=0.0, b=1.0, generator=None):
+def uniform_(tensor: Tensor, a=0.0, b=1.0, generator=None) -> Tensor:
     """Uniform in [a, b)."""
     return tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad()
-def normal_(tensor, mean=0.0, std=1.0, generator=None):
+def normal_(tensor: Tensor, mean=0.0, std=1.0, generator=None) -> Tensor:
     """Normal with the given mean and standard deviation."""
     return tensor.normal_(mean, std, generator=generator)
 
 
 @no_grad()
-def constant_(tensor, val):
+def constant_(tensor: Tensor, val) -> Tensor:
     """One value everywhere."""
     return tensor.fill_(val)
 
 
-def zeros_(tensor):
+def zeros_(tensor: Tensor) -> Tensor:
     """Zeros."""
     return constant_(tensor, 0)
 
 
-def ones_(tensor):
+def ones_(tensor: Tensor) -> Tensor:
     """Ones."""
     return constant_(tensor, 1)
 
 
-def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+def kaiming_uniform_(
+    tensor: Tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None
+) -> Tensor:
     """Uniform with variance gain^2 / fan. He et al. 2015, arXiv:1502.01852, Sec. 2.2."""
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan(tensor, mode))
     return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+def kaiming_normal_(
+    tensor: Tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None
+) -> Tensor:
     """Normal with variance gain^2 / fan. He et al. 2015, arXiv:1502.01852, Sec. 2.2."""
     std = calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode))
     return normal_(tensor, 0.0, std, generator)
 
 
-def xavier_uniform_(tensor, gain=1.0, generator=None):
+def xavier_uniform_(tensor: Tensor, gain=1.0, generator=None) -> Tensor:
     """Uniform with variance 2 gain^2 / (fan_in + fan_out). Glorot and Bengio 2010, eq. 16."""
     bound = gain * math.sqrt(6 / sum(fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor, gain=1.0, generator=None):
+def xavier_normal_(tensor: Tensor, gain=1.0, generator=None) -> Tensor:
     """Normal with variance 2 gain^2 / (fan_in + fan_out). Glorot and Bengio 2010."""
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
 
 
-def lecun_uniform_(tensor, generator=None):
+def lecun_uniform_(tensor: Tensor, generator=None) -> Tensor:
     """Uniform with variance 1 / fan_in. LeCun et al. 1998, Efficient BackProp, Sec. 4.6."""
     bound = math.sqrt(3 / fans(tensor)[0])
     return uniform_(tensor, -bound, bound, generator)
 
 
-def lecun_normal_(tensor, generator=None):
+def lecun_normal_(tensor: Tensor, generator=None) -> Tensor:
     """Normal with variance 1 / fan_in. LeCun et al. 1998, Efficient BackProp, Sec. 4.6."""
     return normal_(tensor, 0.0, math.sqrt(1 / fans(tensor)[0]), generator)
 
 
 @no_grad()
-def orthogonal_(tensor, gain=1.0, generator=None):
+def orthogonal_(tensor: Tensor, gain=1.0, generator=None) -> Tensor:
     """Rows (or columns, if there are fewer) orthonormal, times gain. arXiv:1312.6120."""
     if tensor.ndim < 2:
         raise ValueError(f"orthogonal_: shape {list(tensor.shape)}: wants at least 2 dimensions")
@@ -122,7 +126,7 @@ def orthogonal_(tensor, gain=1.0, generator=None):
 
 
 @no_grad()
-def dirac_(tensor):
+def dirac_(tensor: Tensor) -> Tensor:
     """The filter that passes as many channels as it can through unchanged."""
     if tensor.ndim != 4:
         raise ValueError(f"dirac_: wants a conv weight of 4 dimensions, got {list(tensor.shape)}")

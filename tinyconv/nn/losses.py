@@ -19,7 +19,9 @@ def _reduced(loss, reduction, op, count=None):
     raise ValueError(f"{op}: reduction={reduction!r}; wants 'mean', 'sum' or 'none'")
 
 
-def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index=-100, reduction="mean"
+) -> Tensor:
     """Minus the log-probability that ``input`` gives the right class.
 
     Args:
@@ -40,8 +42,13 @@ def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
 
 
 def cross_entropy(
-    input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
-):
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index=-100,
+    reduction="mean",
+    label_smoothing=0.0,
+) -> Tensor:
     """Cross entropy between logits and classes: ``nll_loss`` of ``log_softmax``.
 
     loss = -sum_c t[c] log softmax(x)[c], t one-hot, smoothed to
@@ -141,12 +148,12 @@ def _column(weight, scores, op):
     return weight.reshape(shape)
 
 
-def mse_loss(input, target, reduction="mean"):
+def mse_loss(input: Tensor, target: Tensor, reduction="mean") -> Tensor:
     """The squared difference."""
     difference = as_tensor(input, "mse_loss") - target
     return _reduced(difference * difference, reduction, "mse_loss")
 
 
-def l1_loss(input, target, reduction="mean"):
+def l1_loss(input: Tensor, target: Tensor, reduction="mean") -> Tensor:
     """The absolute difference."""
     return _reduced((as_tensor(input, "l1_loss") - target).abs(), reduction, "l1_loss")

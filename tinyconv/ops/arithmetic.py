@@ -168,22 +168,22 @@ class Clamp(Function):
         return where(inside, gy, Tensor(np.zeros((), gy.dtype)))
 
 
-def add(input, other, *, alpha=1):
+def add(input, other, *, alpha=1) -> Tensor:
     """input + alpha * other, broadcast, in the promoted dtype."""
     return Add.apply(*operands(input, other if alpha == 1 else other * alpha, "add"))
 
 
-def sub(input, other, *, alpha=1):
+def sub(input, other, *, alpha=1) -> Tensor:
     """input - alpha * other."""
     return Sub.apply(*operands(input, other if alpha == 1 else other * alpha, "sub"))
 
 
-def mul(input, other):
+def mul(input, other) -> Tensor:
     """input * other."""
     return Mul.apply(*operands(input, other, "mul"))
 
 
-def div(input, other, *, rounding_mode=None):
+def div(input, other, *, rounding_mode=None) -> Tensor:
     """input / other; integers become floats. ``rounding_mode``: None, 'floor' or 'trunc'."""
     if rounding_mode is not None:
         if rounding_mode not in ("floor", "trunc"):
@@ -192,17 +192,17 @@ def div(input, other, *, rounding_mode=None):
     return Div.apply(*operands(input, other, "div", floating=True))
 
 
-def remainder(input, other):
+def remainder(input, other) -> Tensor:
     """input modulo other, with the sign of ``other``."""
     return Remainder.apply(*operands(input, other, "remainder"))
 
 
-def neg(input):
+def neg(input) -> Tensor:
     """-input."""
     return Neg.apply(as_tensor(input, "neg"))
 
 
-def pow(input, exponent):
+def pow(input, exponent) -> Tensor:
     """input ** exponent, either of them a number or a tensor."""
     if isinstance(exponent, (int, float)) and isinstance(input, Tensor):
         if input.dtype.kind not in "fc":
@@ -214,17 +214,17 @@ def pow(input, exponent):
     return PowTensor.apply(*operands(input, exponent, "pow"))
 
 
-def maximum(input, other):
+def maximum(input, other) -> Tensor:
     """The larger of each pair; NaN wins; ties share the gradient."""
     return Extremum.apply(*operands(input, other, "maximum"), 1)
 
 
-def minimum(input, other):
+def minimum(input, other) -> Tensor:
     """The smaller of each pair; NaN wins; ties share the gradient."""
     return Extremum.apply(*operands(input, other, "minimum"), -1)
 
 
-def where(condition, input, other):
+def where(condition, input, other) -> Tensor:
     """input where ``condition`` (bool) holds, else other.
 
     >>> import tinyconv as tc
@@ -244,7 +244,7 @@ def where(condition, input, other):
     return Where.apply(condition, a, b)
 
 
-def clamp(input, min=None, max=None):
+def clamp(input, min=None, max=None) -> Tensor:
     """Values below ``min`` become min, above ``max`` max; at a bound the gradient passes.
 
     Raises:
@@ -287,17 +287,17 @@ logical_and = _comparison("logical_and", np.logical_and)
 logical_or = _comparison("logical_or", np.logical_or)
 
 
-def logical_not(input):
+def logical_not(input) -> Tensor:
     """Elementwise not, as a bool tensor."""
     return Tensor(np.logical_not(as_tensor(input, "logical_not").array))
 
 
-def isnan(input):
+def isnan(input) -> Tensor:
     """Where the values are NaN."""
     return Tensor(np.isnan(as_tensor(input, "isnan").array))
 
 
-def isfinite(input):
+def isfinite(input) -> Tensor:
     """Where the values are neither NaN nor infinite."""
     return Tensor(np.isfinite(as_tensor(input, "isfinite").array))
 

@@ -91,12 +91,12 @@ def plain_index(index):
     return index
 
 
-def getitem(input, index):
+def getitem(input: Tensor, index) -> Tensor:
     """``input[index]`` with integers, slices, None, ..., integer tensors and masks."""
     return GetItem.apply(input, plain_index(index))
 
 
-def gather(input, dim, index):
+def gather(input: Tensor, dim, index) -> Tensor:
     """y[i][j] = x[index[i][j]][j] for dim 0, and so on: one pick per element of ``index``.
 
     Raises:
@@ -125,7 +125,7 @@ def _check_range(index, size, op):
         )
 
 
-def index_select(input, dim, index):
+def index_select(input: Tensor, dim, index) -> Tensor:
     """The slices ``index`` (1-d) of ``input`` along ``dim``."""
     at = axis(dim, input.ndim, "index_select")
     index = as_tensor(index, "index_select")
@@ -133,14 +133,14 @@ def index_select(input, dim, index):
     return getitem(input, (slice(None),) * at + (index,))
 
 
-def masked_fill(input, mask, value):
+def masked_fill(input: Tensor, mask, value) -> Tensor:
     """``value`` where ``mask`` (bool) holds, else input."""
     if not isinstance(value, Tensor):
         value = Tensor(np.asarray(value, input.dtype))
     return where(mask, value.to(input.dtype), input)
 
 
-def one_hot(tensor, num_classes=-1):
+def one_hot(tensor: Tensor, num_classes=-1) -> Tensor:
     """Integers (...) to zeros and ones (..., num_classes), int64.
 
     >>> import tinyconv as tc

@@ -38,7 +38,7 @@ class Split(Function):
         return Cat.apply(*full, dim=ctx.dim)
 
 
-def cat(tensors, dim=0):
+def cat(tensors, dim=0) -> Tensor:
     """Join tensors along ``dim``; all other sizes must be equal.
 
     Raises:
@@ -70,7 +70,7 @@ def cat(tensors, dim=0):
     return Cat.apply(*[t if t.dtype == dtype else t.to(dtype) for t in tensors], dim=at)
 
 
-def stack(tensors, dim=0):
+def stack(tensors, dim=0) -> Tensor:
     """Join tensors of one shape along a new axis."""
     tensors = list(tensors)
     if len({t.shape for t in tensors}) > 1:
@@ -78,7 +78,7 @@ def stack(tensors, dim=0):
     return cat([unsqueeze(t, dim) for t in tensors], dim)
 
 
-def split(tensor, split_size_or_sections, dim=0):
+def split(tensor, split_size_or_sections, dim=0) -> tuple[Tensor, ...]:
     """Cut along ``dim`` into pieces of one size (the last may be smaller) or of given sizes."""
     at = axis(dim, tensor.ndim, "split")
     size = tensor.shape[at]
@@ -96,7 +96,7 @@ def split(tensor, split_size_or_sections, dim=0):
     return Split.apply(tensor, parts, at)
 
 
-def chunk(input, chunks, dim=0):
+def chunk(input, chunks, dim=0) -> tuple[Tensor, ...]:
     """Cut along ``dim`` into at most ``chunks`` equal pieces (the last may be smaller)."""
     if chunks < 1:
         raise ValueError(f"chunk: chunks={chunks} must be at least 1")
@@ -104,7 +104,7 @@ def chunk(input, chunks, dim=0):
     return split(input, max(1, -(-size // chunks)), dim)
 
 
-def unbind(input, dim=0):
+def unbind(input, dim=0) -> tuple[Tensor, ...]:
     """The slices along ``dim``, as a tuple without that axis."""
     at = axis(dim, input.ndim, "unbind")
     if input.shape[at] == 0:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyconv import kernels
-from tinyconv.autograd import Function
+from tinyconv.autograd import Function, Tensor
 from tinyconv.ops.common import as_tensor, common_dtype
 from tinyconv.ops.shape import reshape, sum_to, transpose
 
@@ -23,7 +23,7 @@ class Matmul(Function):
         return ga, gb
 
 
-def matmul(input, other):
+def matmul(input: Tensor, other) -> Tensor:
     """The product of matrices (..., M, K) @ (..., K, N); 1-d operands are vectors.
 
     Raises:

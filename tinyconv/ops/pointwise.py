@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from tinyconv import kernels
-from tinyconv.autograd import Function
+from tinyconv.autograd import Function, Tensor
 from tinyconv.ops.arithmetic import Clamp, clamp, where
 from tinyconv.ops.common import as_tensor, float_tensor, quiet
 
@@ -88,7 +88,7 @@ class ReluGradient(Function):
         return ReluGradient.apply(ggx, y), None
 
 
-def relu(input):
+def relu(input) -> Tensor:
     """max(x, 0); the derivative at 0 is 0, NaN stays NaN.
 
     >>> import tinyconv as tc
@@ -98,39 +98,39 @@ def relu(input):
     return Relu.apply(float_tensor(input, "relu"))
 
 
-def leaky_relu(input, negative_slope=0.01):
+def leaky_relu(input, negative_slope=0.01) -> Tensor:
     """x where x > 0, else negative_slope * x."""
     x = float_tensor(input, "leaky_relu")
     return where(x > 0, x, x * negative_slope)
 
 
-def hardtanh(input, min_val=-1.0, max_val=1.0):
+def hardtanh(input, min_val=-1.0, max_val=1.0) -> Tensor:
     """x cut to [min_val, max_val]; unlike ``clamp`` the derivative at a bound is 0."""
     return Clamp.apply(float_tensor(input, "hardtanh"), min_val, max_val, True)
 
 
-def relu6(input):
+def relu6(input) -> Tensor:
     """min(max(x, 0), 6)."""
     return hardtanh(input, 0.0, 6.0)
 
 
-def elu(input, alpha=1.0):
+def elu(input, alpha=1.0) -> Tensor:
     """x where x > 0, else alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289."""
     x = float_tensor(input, "elu")
     return where(x > 0, x, expm1(clamp(x, max=0)) * alpha)
 
 
-def selu(input):
+def selu(input) -> Tensor:
     """scale * elu(x, alpha) that keeps mean 0, variance 1. arXiv:1706.02515."""
     return elu(input, 1.6732632423543772) * 1.0507009873554805
 
 
-def silu(input):
+def silu(input) -> Tensor:
     """x sigmoid(x)."""
     return input * sigmoid(input)
 
 
-def gelu(input, approximate="none"):
+def gelu(input, approximate="none") -> Tensor:
     """x times the normal distribution's Phi(x); ``'tanh'`` for the usual approximation.
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
@@ -143,13 +143,13 @@ def gelu(input, approximate="none"):
     return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
 
 
-def softplus(input, beta=1.0, threshold=20.0):
+def softplus(input, beta=1.0, threshold=20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
     x = float_tensor(input, "softplus")
     return where(x * beta > threshold, x, log1p(exp(clamp(x * beta, max=threshold))) / beta)
 
 
-def logsigmoid(input):
+def logsigmoid(input) -> Tensor:
     """log(sigmoid(x)), without overflow and without losing digits on either side."""
     x = float_tensor(input, "logsigmoid")
     below, above = clamp(x, max=0), clamp(x, min=0)

@@ -51,7 +51,7 @@ class Generator:
 default_generator = Generator()
 
 
-def manual_seed(seed):
+def manual_seed(seed) -> Generator:
     """Seed the default generator; returns it.
 
     >>> import tinyconv as tc
@@ -62,17 +62,17 @@ def manual_seed(seed):
     return default_generator.manual_seed(seed)
 
 
-def initial_seed():
+def initial_seed() -> int:
     """The seed of the default generator."""
     return default_generator.initial_seed()
 
 
-def get_rng_state():
+def get_rng_state() -> dict:
     """The state of the default generator."""
     return default_generator.get_state()
 
 
-def set_rng_state(state):
+def set_rng_state(state) -> None:
     """Set the default generator back to a state."""
     default_generator.set_state(state)
 
@@ -100,31 +100,31 @@ def _below_one(draws):
     return np.floor(draws * (1 << 24)) / (1 << 24)
 
 
-def rand(*size, dtype=None, device=None, requires_grad=False, generator=None):
+def rand(*size, dtype=None, device=None, requires_grad=False, generator=None) -> Tensor:
     """Uniform numbers in [0, 1)."""
     return _draw(lambda n: _below_one(stream(generator).random(n)), size, dtype, requires_grad)
 
 
-def randn(*size, dtype=None, device=None, requires_grad=False, generator=None):
+def randn(*size, dtype=None, device=None, requires_grad=False, generator=None) -> Tensor:
     """Normal numbers of mean 0 and variance 1."""
     return _draw(stream(generator).standard_normal, size, dtype, requires_grad)
 
 
-def rand_like(input, *, dtype=None, requires_grad=False, generator=None):
+def rand_like(input, *, dtype=None, requires_grad=False, generator=None) -> Tensor:
     """``rand`` in the shape and dtype of ``input``."""
     return rand(
         input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, generator=generator
     )
 
 
-def randn_like(input, *, dtype=None, requires_grad=False, generator=None):
+def randn_like(input, *, dtype=None, requires_grad=False, generator=None) -> Tensor:
     """``randn`` in the shape and dtype of ``input``."""
     return randn(
         input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, generator=generator
     )
 
 
-def randint(low, high=None, size=None, *, dtype=np.int64, generator=None):
+def randint(low, high=None, size=None, *, dtype=np.int64, generator=None) -> Tensor:
     """Whole numbers from ``low`` (0) to before ``high``: ``randint(10, (2, 3))``."""
     if size is None:
         low, high, size = 0, low, high
@@ -133,7 +133,7 @@ def randint(low, high=None, size=None, *, dtype=np.int64, generator=None):
     )
 
 
-def randperm(n, *, dtype=np.int64, generator=None):
+def randperm(n, *, dtype=np.int64, generator=None) -> Tensor:
     """The numbers 0 to n - 1 in random order."""
     return Tensor(stream(generator).permutation(n).astype(dtype))
 
@@ -152,7 +152,7 @@ class Dropout(Function):
         return gy * scale
 
 
-def dropout(x, p, shape=None):
+def dropout(x, p, shape=None) -> Tensor:
     """Zero each element with probability ``p``, scale the rest by 1 / (1 - p).
 
     ``shape``: of the mask, for masks that are broadcast (whole channels).

@@ -66,7 +66,7 @@ class ValuesIndices(NamedTuple):
     indices: Tensor
 
 
-def sum(input, dim=None, keepdim=False, *, dtype=None):
+def sum(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The sum over ``dim`` (all by default); integers and bools sum to int64.
 
     >>> import tinyconv as tc
@@ -81,7 +81,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
     return Sum.apply(x, axes(dim, x.ndim, "sum"), keepdim)
 
 
-def mean(input, dim=None, keepdim=False, *, dtype=None):
+def mean(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The mean over ``dim`` (all by default) of a float tensor."""
     x = float_tensor(input if dtype is None else input.to(dtype), "mean")
     dims = axes(dim, x.ndim, "mean")
@@ -89,7 +89,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     return Sum.apply(x, dims, keepdim) / (count if count else float("nan"))
 
 
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
+def var(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=1) -> Tensor:
     """The variance over ``dim``, divided by the count less ``correction``."""
     x = float_tensor(input, "var")
     dims = axes(dim, x.ndim, "var")
@@ -100,17 +100,17 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
     return Sum.apply(centred * centred, dims, keepdim) / (count if count > 0 else float("nan"))
 
 
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
+def std(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=1) -> Tensor:
     """The square root of ``var``; its derivative at 0 is 0."""
     return _root(var(input, dim, unbiased, keepdim, correction=correction), 2)
 
 
-def amax(input, dim=None, keepdim=False):
+def amax(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The largest values over ``dim``; equal ones share the gradient evenly."""
     return _extreme(input, dim, keepdim, 1, "amax")
 
 
-def amin(input, dim=None, keepdim=False):
+def amin(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The smallest values over ``dim``; equal ones share the gradient evenly."""
     return _extreme(input, dim, keepdim, -1, "amin")
 
@@ -123,7 +123,7 @@ def _extreme(input, dim, keepdim, sign, op):
     return Amax.apply(x, dims, keepdim, sign)
 
 
-def max(input, dim=None, keepdim=False):
+def max(input: Tensor, dim=None, keepdim=False) -> Tensor | ValuesIndices:
     """The largest value; with ``dim`` (values, indices); with a tensor, elementwise.
 
     Along a dim the first of equal ones gets the gradient; over all they share it.
@@ -136,7 +136,7 @@ def max(input, dim=None, keepdim=False):
     return _max_or_min(input, dim, keepdim, maximum, amax, np.argmax, "max")
 
 
-def min(input, dim=None, keepdim=False):
+def min(input: Tensor, dim=None, keepdim=False) -> Tensor | ValuesIndices:
     """The smallest value; with ``dim`` (values, indices); with a tensor, elementwise."""
     return _max_or_min(input, dim, keepdim, minimum, amin, np.argmin, "min")
 
@@ -159,27 +159,27 @@ def _max_or_min(input, dim, keepdim, pairwise, overall, place, op):
     return ValuesIndices(values, indices)
 
 
-def argmax(input, dim=None, keepdim=False):
+def argmax(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the first largest value, over ``dim`` or over all elements."""
     return Tensor(np.argmax(input.array, dim, keepdims=keepdim))
 
 
-def argmin(input, dim=None, keepdim=False):
+def argmin(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the first smallest value, over ``dim`` or over all elements."""
     return Tensor(np.argmin(input.array, dim, keepdims=keepdim))
 
 
-def any(input, dim=None, keepdim=False):
+def any(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether any element is true."""
     return Tensor(np.any(input.array, dim, keepdims=keepdim))
 
 
-def all(input, dim=None, keepdim=False):
+def all(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether all elements are true."""
     return Tensor(np.all(input.array, dim, keepdims=keepdim))
 
 
-def norm(input, p=2, dim=None, keepdim=False):
+def norm(input: Tensor, p=2, dim=None, keepdim=False) -> Tensor:
     """(sum |x|^p)^(1/p); the derivative of the 2-norm at 0 is 0.
 
     ``p``: a number, 'fro' for 2, infinity for the largest and -infinity for the smallest
@@ -207,7 +207,7 @@ def _root(power, p):
     return where(silent, power * 0, sqrt(away) if p == 2 else away ** (1 / p))
 
 
-def logsumexp(input, dim, keepdim=False):
+def logsumexp(input: Tensor, dim, keepdim=False) -> Tensor:
     """log(sum(exp(x))) over ``dim``, without overflow."""
     x = float_tensor(input, "logsumexp")
     dims = axes(dim, x.ndim, "logsumexp")

@@ -100,14 +100,14 @@ class Contiguous(Function):
         return gy
 
 
-def sizes(shape):
+def sizes(shape) -> tuple[int, ...]:
     """``*shape`` as a tuple, given as numbers or as one sequence."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
     return tuple(n.__index__() for n in shape)
 
 
-def reshape(input, *shape):
+def reshape(input: Tensor, *shape) -> Tensor:
     """The same numbers in another shape; one size may be -1.
 
     Raises:
@@ -123,7 +123,7 @@ def reshape(input, *shape):
         ) from None
 
 
-def expand(input, *shape):
+def expand(input: Tensor, *shape) -> Tensor:
     """Repeat axes of size 1 without copying; -1 keeps a size.
 
     Raises:
@@ -143,12 +143,12 @@ def expand(input, *shape):
         ) from None
 
 
-def sum_to(input, shape):
+def sum_to(input: Tensor, shape) -> Tensor:
     """Sum over the axes that broadcasting from ``shape`` would repeat."""
     return input if input.shape == tuple(shape) else SumTo.apply(input, tuple(shape))
 
 
-def permute(input, *dims):
+def permute(input: Tensor, *dims) -> Tensor:
     """Reorder the axes."""
     dims = sizes(dims)
     order = tuple(axis(d, input.ndim, "permute") for d in dims)
@@ -157,7 +157,7 @@ def permute(input, *dims):
     return Permute.apply(input, order)
 
 
-def transpose(input, dim0, dim1):
+def transpose(input: Tensor, dim0, dim1) -> Tensor:
     """Swap two axes."""
     order = list(range(input.ndim))
     a, b = axis(dim0, input.ndim, "transpose"), axis(dim1, input.ndim, "transpose")
@@ -165,14 +165,14 @@ def transpose(input, dim0, dim1):
     return Permute.apply(input, tuple(order))
 
 
-def t(input):
+def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors stay as they are."""
     if input.ndim > 2:
         raise RuntimeError(f"t: wants at most 2 dimensions, got {list(input.shape)}")
     return input if input.ndim < 2 else transpose(input, 0, 1)
 
 
-def flatten(input, start_dim=0, end_dim=-1):
+def flatten(input: Tensor, start_dim=0, end_dim=-1) -> Tensor:
     """Join the axes from ``start_dim`` to ``end_dim`` into one.
 
     >>> import tinyconv as tc
@@ -188,25 +188,25 @@ def flatten(input, start_dim=0, end_dim=-1):
     return reshape(input, input.shape[:first] + (joined,) + input.shape[last + 1 :])
 
 
-def squeeze(input, dim=None):
+def squeeze(input: Tensor, dim=None) -> Tensor:
     """Drop axes of size 1: all of them, or ``dim`` (kept if its size is not 1)."""
     dims = axes(dim, input.ndim, "squeeze") if input.ndim else ()
     return reshape(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in dims))
 
 
-def unsqueeze(input, dim):
+def unsqueeze(input: Tensor, dim) -> Tensor:
     """Insert an axis of size 1 at ``dim``."""
     at = axis(dim, input.ndim + 1, "unsqueeze")
     return reshape(input, input.shape[:at] + (1,) + input.shape[at:])
 
 
-def flip(input, *dims):
+def flip(input: Tensor, *dims) -> Tensor:
     """Reverse the order along ``dims``."""
     dims = sizes(dims)
     return Flip.apply(input, axes(dims, input.ndim, "flip") if dims else ())
 
 
-def pad(input, pad, mode="constant", value=0.0):
+def pad(input: Tensor, pad, mode="constant", value=0.0) -> Tensor:
     """Pad the last axes: ``pad`` = (left, right, top, bottom, ...), last axis first.
 
     Negative numbers crop. Only ``mode='constant'`` exists.
@@ -232,7 +232,7 @@ def pad(input, pad, mode="constant", value=0.0):
     return Pad.apply(input, tuple(widths), 0.0 if value is None else value)
 
 
-def to(input, *args, dtype=None, device=None, non_blocking=False, copy=False):
+def to(input: Tensor, *args, dtype=None, device=None, non_blocking=False, copy=False) -> Tensor:
     """The tensor in another dtype (itself if it has it); devices other than the CPU raise."""
     for arg in args:
         if isinstance(arg, Tensor):
@@ -267,18 +267,18 @@ class device_type:
         return hash("cpu")
 
 
-def check_device(device):
+def check_device(device) -> None:
     """Raise unless ``device`` is None or the CPU."""
     name = device.type if isinstance(device, device_type) else device
     if name is not None and str(name).split(":")[0] != "cpu":
         raise RuntimeError(f"tinyconv computes on the CPU only; got device {str(name)!r}")
 
 
-def clone(input):
+def clone(input: Tensor) -> Tensor:
     """A copy that gradients flow through."""
     return Clone.apply(as_tensor(input, "clone"))
 
 
-def contiguous(input):
+def contiguous(input: Tensor) -> Tensor:
     """The tensor itself, or a C-ordered copy if it is strided."""
     return input if input.array.flags.c_contiguous else Contiguous.apply(input)

@@ -4,7 +4,7 @@ overflow or lose the digits of small probabilities.
 
 import numpy as np
 
-from tinyconv.autograd import Function
+from tinyconv.autograd import Function, Tensor
 from tinyconv.ops.common import axis, float_tensor, quiet
 
 
@@ -41,13 +41,13 @@ def _peak(x, dim):
     return np.where(np.isfinite(peak), peak, 0).astype(x.dtype)
 
 
-def softmax(input, dim):
+def softmax(input: Tensor, dim) -> Tensor:
     """exp(x) / sum(exp(x)) along ``dim``."""
     x = float_tensor(input, "softmax")
     return Softmax.apply(x, axis(dim, x.ndim, "softmax")) if x.ndim else x * 0 + 1
 
 
-def log_softmax(input, dim):
+def log_softmax(input: Tensor, dim) -> Tensor:
     """log(softmax(x)) along ``dim``, exact for small probabilities too."""
     x = float_tensor(input, "log_softmax")
     return LogSoftmax.apply(x, axis(dim, x.ndim, "log_softmax")) if x.ndim else x * 0
