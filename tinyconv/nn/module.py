@@ -371,6 +371,9 @@ class Module:
                 )
         if report:
             report.insert(0, "wrong shape:")
+        strange = [n for n in own if n in values and values[n].dtype.kind not in "fiub"]
+        if strange:
+            report += ["not numbers:", *(f"  {n} {values[n].dtype}" for n in strange)]
         if strict and missing:
             report += ["missing:", *(f"  {n} {list(own[n].shape)}" for n in missing)]
         if strict and unexpected:
