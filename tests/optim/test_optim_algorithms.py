@@ -208,7 +208,7 @@ def test_named_parameters_are_taken():
     "call, error, words",
     [
         (lambda p: optim.SGD([]), ValueError, "SGD: got no parameters"),
-        (lambda p: optim.SGD([p], lr=-1), ValueError, r"lr=-1 must lie in \[0, inf\]"),
+        (lambda p: optim.SGD([p], lr=-1), ValueError, r"lr=-1 must lie in \[0, inf"),
         (lambda p: optim.SGD([p], lr=float("nan")), ValueError, "lr=nan"),
         (lambda p: optim.SGD([p], momentum=-0.1), ValueError, "momentum"),
         (lambda p: optim.SGD([p], weight_decay=-1), ValueError, "weight_decay"),
