@@ -37,6 +37,7 @@ from tinyconv.ops.arithmetic import (
     logical_and,
     logical_not,
     logical_or,
+    logical_xor,
     lt,
     maximum,
     minimum,

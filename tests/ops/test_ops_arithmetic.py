@@ -208,3 +208,16 @@ def test_numpy_numbers_are_numbers():
     assert (tc.ones(2) * np.float64(2.5)).dtype == np.float32
     assert (tc.ones(2) * np.int64(2)).dtype == np.float32
     assert (np.float64(2.5) * tc.ones(2)).dtype == np.float32
+
+
+def test_bit_operators_are_logical_on_bools_and_bitwise_on_integers():
+    a, b = tc.tensor([True, True, False]), tc.tensor([True, False, False])
+    assert (a & b).tolist() == [True, False, False]
+    assert (a | b).tolist() == [True, True, False]
+    assert (a ^ b).tolist() == [False, True, False]
+    assert (~a).tolist() == [False, False, True]
+    assert (tc.tensor([6]) & 3).tolist() == [2] and (~tc.tensor([6])).tolist() == [-7]
+    with pytest.raises(TypeError, match="bitwise_and: wants bool or integer"):
+        tc.ones(2) & tc.ones(2)
+    with pytest.raises(TypeError, match="sub: bool"):
+        a - b

@@ -148,7 +148,8 @@ def test_far_out_nothing_overflows():
 def test_logsigmoid_keeps_its_digits_where_it_is_almost_linear():
     x = np.array([-15.0, -25.0, -30.0])
     y = F.logsigmoid(tc.from_numpy(x)).numpy()
-    np.testing.assert_allclose(y - x, -np.log1p(np.exp(x)), rtol=1e-2)
+    # y itself is rounded to the last digit of 30, which is a fiftieth of the last difference
+    np.testing.assert_allclose(y - x, -np.log1p(np.exp(x)), rtol=2e-2)
 
 
 def test_sigmoid_and_log1p_keep_small_numbers():

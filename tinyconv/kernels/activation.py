@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tinyconv.kernels import parallel
-from tinyconv.kernels.jit import kernel
+from tinyconv.kernels.jit import kernel, plain
 
 
 @kernel
@@ -40,7 +40,7 @@ def relu_gradient(gy, y):
 
 
 def _pass(function, *arrays):
-    flat = [_flat(a) for a in arrays]
+    flat = [plain(a).reshape(-1) for a in arrays]
     out = np.empty(arrays[0].shape, arrays[0].dtype)
     result = out.reshape(-1)
     parallel.run(
@@ -48,11 +48,6 @@ def _pass(function, *arrays):
         parallel.chunks(result.size, result.nbytes),
     )
     return out
-
-
-def _flat(a):
-    a = np.ascontiguousarray(a).reshape(-1)
-    return a if a.flags.writeable else a.copy()
 
 
 @kernel

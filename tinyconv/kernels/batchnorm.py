@@ -10,7 +10,7 @@ images lose digits that the variance needs.
 import numpy as np
 
 from tinyconv.kernels import parallel
-from tinyconv.kernels.jit import kernel
+from tinyconv.kernels.jit import kernel, plain
 
 
 @kernel
@@ -60,9 +60,7 @@ def _backward(gy, x, w, mean, invstd, gx, gw, gb, start, stop):
 
 
 def _three(x):
-    x = np.ascontiguousarray(x)
-    x = x if x.flags.writeable else x.copy()
-    return x.reshape(x.shape[0], x.shape[1], -1)
+    return plain(x).reshape(x.shape[0], x.shape[1], -1)
 
 
 def forward(x, w, b, eps):
@@ -70,6 +68,7 @@ def forward(x, w, b, eps):
     C = x.shape[1]
     y = np.empty(x.shape, x.dtype)
     mean, var, invstd = (np.empty(C, x.dtype) for _ in range(3))
+    w, b = plain(w), plain(b)
     x3, y3 = _three(x), y.reshape(x.shape[0], C, -1)
     parallel.run(
         lambda _, start, stop: _forward(x3, w, b, eps, y3, mean, var, invstd, start, stop),
@@ -83,6 +82,7 @@ def backward(gy, x, w, mean, invstd):
     C = x.shape[1]
     gx = np.empty(x.shape, x.dtype)
     gw, gb = np.empty(C, x.dtype), np.empty(C, x.dtype)
+    w = plain(w)
     gy3, x3, gx3 = _three(gy), _three(x), gx.reshape(x.shape[0], C, -1)
     parallel.run(
         lambda _, start, stop: _backward(gy3, x3, w, mean, invstd, gx3, gw, gb, start, stop),

@@ -11,6 +11,7 @@ import importlib
 import numpy as np
 
 from tinyconv.kernels.choice import ALGORITHMS, chosen
+from tinyconv.kernels.jit import plain
 
 
 def _algorithm(x_shape, window, groups):
@@ -18,16 +19,10 @@ def _algorithm(x_shape, window, groups):
     return importlib.import_module(f"tinyconv.kernels.{name}")
 
 
-def _plain(array):
-    """C-contiguous and writeable: the one layout that kernels are compiled for."""
-    array = np.ascontiguousarray(array)
-    return array if array.flags.writeable else array.copy()
-
-
 def forward(x, w, bias, window, groups):
     """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None -> y (N, O, Ho, Wo)."""
-    x, w = _plain(x), _plain(w)
-    bias = np.zeros(w.shape[0], x.dtype) if bias is None else _plain(bias)
+    x, w = plain(x), plain(w)
+    bias = np.zeros(w.shape[0], x.dtype) if bias is None else plain(bias)
     return _algorithm(x.shape, window, groups).forward(x, w, bias, window, groups)
 
 
@@ -35,10 +30,10 @@ def input_gradient(gy, w, window, groups, image):
     """gy (N, O, Ho, Wo), w -> gx (N, C, H, W) with ``image`` = (H, W)."""
     shape = (gy.shape[0], w.shape[1] * groups, *image)
     algorithm = _algorithm(shape, window, groups)
-    return algorithm.input_gradient(_plain(gy), _plain(w), window, groups, image)
+    return algorithm.input_gradient(plain(gy), plain(w), window, groups, image)
 
 
 def weight_gradient(gy, x, window, groups):
     """gy (N, O, Ho, Wo), x (N, C, H, W) -> gw (O, C/groups, kh, kw)."""
     algorithm = _algorithm(x.shape, window, groups)
-    return algorithm.weight_gradient(_plain(gy), _plain(x), window, groups)
+    return algorithm.weight_gradient(plain(gy), plain(x), window, groups)

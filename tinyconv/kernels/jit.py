@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numba
+import numpy as np
 from numba.core import event
 from numba.core.caching import (
     CompileResultCacheImpl,
@@ -35,6 +36,12 @@ def kernel(function):
 def part(function):
     """Compile a helper into every kernel that calls it."""
     return numba.njit(**_OPTIONS)(function)
+
+
+def plain(array):
+    """``array`` C-contiguous and writeable: the one layout that kernels are compiled for."""
+    array = np.ascontiguousarray(array)
+    return array if array.flags.writeable else array.copy()
 
 
 # -- the cache ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ per step two loads of ``b`` and six broadcasts of ``a`` feed twelve multiply-add
 import numpy as np
 
 from tinyconv.kernels import parallel
-from tinyconv.kernels.jit import kernel, part
+from tinyconv.kernels.jit import kernel, part, plain
 from tinyconv.kernels.simd import copy, fma, get, lanes, load, put, splat, store, total, zeros
 
 #: rows of the result that one tile keeps in registers
@@ -162,6 +162,4 @@ def _strided(x):
         flat, strides = np.swapaxes(x, -1, -2).reshape(-1), (1, rows)
     else:
         flat, strides = np.ascontiguousarray(x).reshape(-1), (columns, 1)
-    if not flat.flags.writeable:  # Numba would compile another kernel for read-only arrays
-        flat = flat.copy()
-    return flat, int(np.prod(batch)), batch, strides
+    return plain(flat), int(np.prod(batch)), batch, strides

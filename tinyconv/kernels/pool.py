@@ -8,7 +8,7 @@ adjoint, which spreads. Overlapping windows accumulate.
 import numpy as np
 
 from tinyconv.kernels import parallel
-from tinyconv.kernels.jit import kernel
+from tinyconv.kernels.jit import kernel, plain
 
 
 @kernel
@@ -86,9 +86,8 @@ def _spread(gy, gx, inverse, g, start, stop):
 
 
 def _planes(x, flat=False):
-    x = np.ascontiguousarray(x)
-    x = x if x.flags.writeable else x.copy()
-    return x.reshape(-1, x.shape[-2] * x.shape[-1]) if flat else x.reshape(-1, *x.shape[-2:])
+    last = (x.shape[-2] * x.shape[-1],) if flat else x.shape[-2:]
+    return plain(x).reshape(-1, *last)
 
 
 def _over_planes(body, count, work):

@@ -87,6 +87,8 @@ def conv2d(
     O, Cg = w.shape[:2]
     if not isinstance(groups, int) or groups < 1 or O % groups:
         raise ValueError(f"conv2d: groups={groups} must divide the {O} output channels; {shapes}")
+    if O == 0 or Cg == 0:
+        raise ValueError(f"conv2d: there must be at least one channel in and out; {shapes}")
     if x.shape[1] != Cg * groups:
         raise ValueError(
             f"conv2d: input has {x.shape[1]} channels (shape {list(input.shape)}), weight wants "
@@ -263,9 +265,9 @@ def batch_norm(
         y = (x - running_mean.reshape(column)) * scale.reshape(column)
         return y if bias is None else y + bias.reshape(column)
     count = x.array.size // C if C else 0
-    if count <= 1 and training:
+    if count == 0 or (count == 1 and training):
         raise ValueError(
-            f"batch_norm: training needs more than one value per channel, got shape "
+            f"batch_norm: batch statistics need more than one value per channel, got shape "
             f"{list(x.shape)}; use a larger batch or eval()"
         )
     w = Tensor(np.ones(C, x.dtype)) if weight is None else weight

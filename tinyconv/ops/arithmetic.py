@@ -174,8 +174,15 @@ def add(input, other, *, alpha=1) -> Tensor:
 
 
 def sub(input, other, *, alpha=1) -> Tensor:
-    """input - alpha * other."""
-    return Sub.apply(*operands(input, other if alpha == 1 else other * alpha, "sub"))
+    """input - alpha * other.
+
+    Raises:
+        TypeError: for two bools; there ``^`` (exclusive or) or ``.int()`` is meant.
+    """
+    a, b = operands(input, other if alpha == 1 else other * alpha, "sub")
+    if a.dtype == bool:
+        raise TypeError("sub: bool tensors have no difference; use .int() or logical_xor")
+    return Sub.apply(a, b)
 
 
 def mul(input, other) -> Tensor:
@@ -270,10 +277,12 @@ def _raw(x):
 def _comparison(name, ufunc):
     def compare(input, other):
         a, b = operands(input, other, name)
+        if name.startswith("bitwise") and a.dtype.kind not in "biu":
+            raise TypeError(f"{name}: wants bool or integer tensors, got {a.dtype}")
         return Tensor(ufunc(_raw(a), _raw(b)))
 
     compare.__name__ = compare.__qualname__ = name
-    compare.__doc__ = f"Elementwise ``{name}`` as a bool tensor; no gradient."
+    compare.__doc__ = f"Elementwise ``{name}``; no gradient."
     return compare
 
 
@@ -285,11 +294,23 @@ gt = _comparison("gt", np.greater)
 ge = _comparison("ge", np.greater_equal)
 logical_and = _comparison("logical_and", np.logical_and)
 logical_or = _comparison("logical_or", np.logical_or)
+logical_xor = _comparison("logical_xor", np.logical_xor)
+bitwise_and = _comparison("bitwise_and", np.bitwise_and)
+bitwise_or = _comparison("bitwise_or", np.bitwise_or)
+bitwise_xor = _comparison("bitwise_xor", np.bitwise_xor)
 
 
 def logical_not(input) -> Tensor:
     """Elementwise not, as a bool tensor."""
     return Tensor(np.logical_not(as_tensor(input, "logical_not").array))
+
+
+def bitwise_not(input) -> Tensor:
+    """Elementwise not: of bools logical, of integers bit by bit."""
+    x = as_tensor(input, "bitwise_not")
+    if x.dtype.kind not in "biu":
+        raise TypeError(f"bitwise_not: wants a bool or integer tensor, got {x.dtype}")
+    return Tensor(np.invert(x.array))
 
 
 def isnan(input) -> Tensor:

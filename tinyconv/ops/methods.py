@@ -19,7 +19,8 @@ from tinyconv.ops import (
 
 _METHODS = {
     arithmetic: "add sub mul div pow neg maximum minimum clamp remainder eq ne lt le gt ge "
-    "logical_and logical_or logical_not isnan isfinite allclose equal",
+    "logical_and logical_or logical_xor logical_not "
+    "bitwise_and bitwise_or bitwise_xor bitwise_not isnan isfinite allclose equal",
     pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf sign abs relu",
     shape: "reshape expand permute transpose t flatten squeeze unsqueeze flip to clone contiguous",
     index: "gather index_select masked_fill",
@@ -58,8 +59,8 @@ Tensor.__abs__ = pointwise.abs
 Tensor.__eq__, Tensor.__ne__ = arithmetic.eq, arithmetic.ne
 Tensor.__lt__, Tensor.__le__ = arithmetic.lt, arithmetic.le
 Tensor.__gt__, Tensor.__ge__ = arithmetic.gt, arithmetic.ge
-Tensor.__and__, Tensor.__or__ = arithmetic.logical_and, arithmetic.logical_or
-Tensor.__invert__ = arithmetic.logical_not
+Tensor.__and__, Tensor.__or__ = arithmetic.bitwise_and, arithmetic.bitwise_or
+Tensor.__xor__, Tensor.__invert__ = arithmetic.bitwise_xor, arithmetic.bitwise_not
 Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
 Tensor.__iadd__ = inplace.augmented(arithmetic.add, inplace.add_)
 Tensor.__isub__ = inplace.augmented(arithmetic.sub, inplace.sub_)

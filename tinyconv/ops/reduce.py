@@ -211,7 +211,7 @@ def logsumexp(input: Tensor, dim, keepdim=False) -> Tensor:
     """log(sum(exp(x))) over ``dim``, without overflow."""
     x = float_tensor(input, "logsumexp")
     dims = axes(dim, x.ndim, "logsumexp")
-    peak = x.array.max(dims, keepdims=True)
+    peak = x.array.max(dims, keepdims=True, initial=-np.inf)
     shift = Tensor(np.where(np.isfinite(peak), peak, 0).astype(x.dtype))
     y = log(Sum.apply(exp(x - shift), dims, True)) + shift
     return y if keepdim else reshape(y, _without(x.shape, dims))
