@@ -93,7 +93,10 @@ def plain_index(index):
 
 def getitem(input: Tensor, index) -> Tensor:
     """``input[index]`` with integers, slices, None, ..., integer tensors and masks."""
-    return GetItem.apply(input, plain_index(index))
+    try:
+        return GetItem.apply(input, plain_index(index))
+    except IndexError as error:
+        raise IndexError(f"index into shape {list(input.shape)}: {error}") from None
 
 
 def gather(input: Tensor, dim, index) -> Tensor:
