@@ -35,7 +35,7 @@ def detect_anomaly(check_nan=True, check_inf=False):
     RuntimeError: Log made 1 NaN of 1 values in forward...
     """
     previous = state.detector
-    state.detector = Detector(check_inf) if check_nan or check_inf else None
+    state.detector = Detector(check_nan, check_inf) if check_nan or check_inf else None
     try:
         yield
     finally:
@@ -45,8 +45,8 @@ def detect_anomaly(check_nan=True, check_inf=False):
 class Detector:
     """Watches every op of a thread while ``detect_anomaly`` is on."""
 
-    def __init__(self, check_inf):
-        self.check_inf = check_inf
+    def __init__(self, check_nan, check_inf):
+        self.check_nan, self.check_inf = check_nan, check_inf
         #: names of the modules being called, outermost first (kept by ``nn.Module``)
         self.modules = []
 
@@ -88,7 +88,7 @@ class Detector:
         if not _is_array(value) or _array(value).dtype.kind not in "fc":
             return ""
         array = _array(value)
-        nan = int(np.isnan(array).sum())
+        nan = int(np.isnan(array).sum()) if self.check_nan else 0
         infinite = int(np.isinf(array).sum()) if self.check_inf else 0
         return f"{nan} NaN" if nan else f"{infinite} infinite" if infinite else ""
 

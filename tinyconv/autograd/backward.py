@@ -7,11 +7,14 @@ recursion, no counting of uses beforehand.
 """
 
 import heapq
+import threading
 
 import numpy as np
 
-from tinyconv.autograd.modes import set_grad_enabled, state
+from tinyconv.autograd.modes import state
 from tinyconv.autograd.tensor import Tensor
+
+_accumulating = threading.Lock()
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
@@ -35,7 +38,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     """
     targets = None
     if inputs is not None:
-        targets = _sequence(inputs, "inputs")
+        targets = list(dict.fromkeys(_recorded(inputs, "backward")))
         if not targets:
             raise RuntimeError("backward: inputs is empty; give None for all leaves")
     pairs = _cotangents(tensors, grad_tensors)
@@ -79,15 +82,9 @@ def grad(
     >>> tc.autograd.grad(g, x)
     (tensor(12.),)
     """
-    inputs = _sequence(inputs, "inputs")
+    inputs = _recorded(inputs, "grad")
     if allow_unused is False and materialize_grads:
         raise ValueError("grad: materialize_grads=True contradicts allow_unused=False")
-    for i, t in enumerate(inputs):
-        if not t._requires_grad:
-            raise RuntimeError(
-                f"grad: input {i} (shape {list(t.shape)}) does not require grad; set "
-                "requires_grad=True before it is used"
-            )
     pairs = _cotangents(outputs, grad_outputs)
     captured, _ = _walk(pairs, inputs, retain_graph, create_graph)
     for i, (t, g) in enumerate(zip(inputs, captured)):
@@ -111,6 +108,18 @@ def _sequence(tensors, what, optional=False):
         if not isinstance(t, Tensor) and not (optional and t is None):
             raise TypeError(f"{what}: wants Tensors, got {type(t).__name__}")
     return tensors
+
+
+def _recorded(inputs, op):
+    """The tensors to differentiate by, checked."""
+    inputs = _sequence(inputs, "inputs")
+    for i, t in enumerate(inputs):
+        if not t._requires_grad:
+            raise RuntimeError(
+                f"{op}: input {i} (shape {list(t.shape)}) does not require grad; set "
+                "requires_grad=True before it is used"
+            )
+    return inputs
 
 
 def _cotangents(tensors, grads):
@@ -168,7 +177,9 @@ def _walk(pairs, targets, retain_graph, create_graph):
         slots = waiting[node]
         slots[i] = g if slots[i] is None else slots[i] + g
 
-    with set_grad_enabled(create_graph):
+    previous = state.grad_enabled
+    try:
+        state.grad_enabled = create_graph
         for y, g in pairs:
             send(*_place(y), g)
         while heap:
@@ -191,6 +202,8 @@ def _walk(pairs, targets, retain_graph, create_graph):
             leaves[leaf] = g = _observe(g, leaf._hooks, None)
             if (leaf, 0) in wanted:
                 wanted[(leaf, 0)] = g
+    finally:
+        state.grad_enabled = previous
     return [wanted[_place(t)] for t in targets or ()], list(leaves.items())
 
 
@@ -224,7 +237,7 @@ def _observe(g, hooks, retains):
                 raise RuntimeError(
                     f"a tensor hook must return None or a Tensor of shape {list(g.shape)}"
                 )
-            g = replaced
+            g = replaced if replaced.dtype == g.dtype else replaced.to(g.dtype)
     for ref in retains or ():
         tensor = ref()
         if tensor is not None:
@@ -283,13 +296,15 @@ def _checked(node, i, g, meta):
 
 
 def _accumulate(tensor, g, create_graph):
-    if create_graph:
-        tensor.grad = g if tensor.grad is None else tensor.grad + g
-    elif tensor.grad is None:
+    with _accumulating:  # other threads may walk to the same leaf
+        before = tensor._grad
         # a copy of its own: the walk may have given the same array to several leaves
-        tensor.grad = Tensor._wrap(g.array.copy(order="C"))
-    elif tensor.grad._requires_grad:
-        tensor.grad = tensor.grad.detach() + g
-    else:
-        np.add(tensor.grad.array, g.array, out=tensor.grad.array)
-        tensor.grad._bump()
+        if create_graph:
+            tensor._grad = g.clone() if before is None else before + g
+        elif before is None:
+            tensor._grad = Tensor._wrap(g.array.copy(order="C"))
+        elif before._requires_grad:
+            tensor._grad = before.detach() + g
+        else:
+            np.add(before.array, g.array, out=before.array)
+            before._bump()

@@ -15,13 +15,15 @@ def checkpoint(function, *args, use_reentrant=False, preserve_rng_state=True, **
     repeat their draws and running statistics are left alone.
 
     Args:
-        function: anything callable that gives the same result for the same arguments.
+        function: anything callable that gives the same result each time it is called; hooks
+            that it registers are registered twice.
         use_reentrant: accepted for PyTorch's sake; there is one way here.
-        preserve_rng_state: repeat random draws (dropout) in the second run.
+        preserve_rng_state: repeat random draws (dropout) in the second run; draws from a
+            generator of your own are not repeated.
 
     Raises:
-        RuntimeError: in backward, if the second run took another path than the first
-            or an argument was changed in place in between.
+        RuntimeError: in backward, if the second run took another path than the first, or
+            a tensor that it uses was changed in place in between.
 
     Source: Chen et al. 2016, arXiv:1604.06174.
 
@@ -31,59 +33,80 @@ def checkpoint(function, *args, use_reentrant=False, preserve_rng_state=True, **
     >>> y.backward(); x.grad
     tensor([2.4731])
     """
-    segment = _Segment(function, args, kwargs, preserve_rng_state)
-    previous, state.saver = state.saver, segment
+    segment = _Segment(function, args, kwargs)
+    if not preserve_rng_state:
+        return segment.first_run()
+    # draws come from a generator of this thread's own, set up the same way for both runs:
+    # other threads may draw from the common one in between
+    segment.rng = modes.get_rng_state()
+    outer, state.generator = state.generator, modes.fork_generator(segment.rng)
     try:
-        return function(*args, **kwargs)
+        return segment.first_run()
     finally:
-        state.saver = previous
+        after, state.generator = modes.get_rng_state(), outer
+        modes.set_rng_state(after)
 
 
 class _Segment:
     """One checkpointed call: what it needs to run again, and what that gave."""
 
-    def __init__(self, function, args, kwargs, preserve_rng_state):
+    def __init__(self, function, args, kwargs):
         self.function, self.args, self.kwargs = function, args, kwargs
-        self.versions = [(a, a._version) for a in args if isinstance(a, Tensor)]
-        self.rng = modes.get_rng_state() if preserve_rng_state else None
-        self.count = 0
+        self.rng = None
+        self.running = False
+        self.seen = {}  # id -> version counter of each tensor that an op inside used
+        self.metas = []  # (shape, dtype) of each array that was packed
         self.arrays = {}
 
+    def first_run(self):
+        outer, state.saver = state.saver, self
+        self.running = True
+        try:
+            return self.function(*self.args, **self.kwargs)
+        finally:
+            state.saver, self.running = outer, False
+            self.arrays.clear()
+            # the versions at the end: what the function itself changed is its own affair
+            self.versions = [(counter, counter[0]) for counter in self.seen.values()]
+
+    def watch(self, args):
+        for a in args:
+            if isinstance(a, Tensor):
+                self.seen[id(a._counter)] = a._counter
+
     def pack(self, array):
-        handle = _Handle(self, self.count)
-        self.count += 1
-        return handle
+        index = len(self.metas)
+        self.metas.append((array.shape, array.dtype))
+        if self.running:  # ``grad`` inside the function may ask for it
+            self.arrays[index] = array
+        return _Handle(self, index)
 
     def fetch(self, index):
         if index not in self.arrays:
             self._run_again()
-        # popped: the memory goes back as the walk moves on; another walk runs again
-        return self.arrays.pop(index)
+        return self.arrays[index]
 
     def _run_again(self):
-        for tensor, version in self.versions:
-            if tensor._version != version:
-                raise RuntimeError(
-                    f"checkpoint: an argument (shape {list(tensor.shape)}) was changed in place "
-                    "before backward could run the function again"
-                )
+        if any(counter[0] != version for counter, version in self.versions):
+            raise RuntimeError(
+                "checkpoint: a tensor that the function uses was changed in place before backward "
+                "could run it again; run backward first (or do without checkpoint)"
+            )
         collector = _Collector()
-        before = modes.get_rng_state()
-        outer = state.saver, state.recomputing
-        state.saver, state.recomputing = collector, True
-        if self.rng is not None:
-            modes.set_rng_state(self.rng)
+        outer = state.saver, state.recomputing, state.generator
         try:
+            state.saver, state.recomputing = collector, True
+            if self.rng is not None:
+                state.generator = modes.fork_generator(self.rng)
             with enable_grad():
                 self.function(*self.args, **self.kwargs)
         finally:
-            state.saver, state.recomputing = outer
-            if self.rng is not None:
-                modes.set_rng_state(before)
-        if len(collector.arrays) != self.count:
+            state.saver, state.recomputing, state.generator = outer
+        if [(a.shape, a.dtype) for a in collector.arrays] != self.metas:
             raise RuntimeError(
-                f"checkpoint: the function saved {self.count} arrays in its first run and "
-                f"{len(collector.arrays)} in its second; it must do the same each time"
+                f"checkpoint: the function saved {len(self.metas)} arrays in its first run and "
+                f"{len(collector.arrays)} in its second, or of other shapes; it must do the same "
+                "each time"
             )
         self.arrays = dict(enumerate(collector.arrays))
 
@@ -93,6 +116,9 @@ class _Collector:
 
     def __init__(self):
         self.arrays = []
+
+    def watch(self, args):
+        pass
 
     def pack(self, array):
         self.arrays.append(array)
@@ -107,3 +133,7 @@ class _Handle:
 
     def unpack(self):
         return self.segment.fetch(self.index)
+
+    def release(self):
+        # the memory goes back as the walk moves on
+        self.segment.arrays.pop(self.index, None)

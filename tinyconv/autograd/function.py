@@ -55,7 +55,9 @@ class Function:
         """Declare what ``backward`` needs: inputs, outputs or other arrays.
 
         They come back from ``saved_tensors`` as Tensors, joined to the graph where they
-        were inputs or outputs; they are let go once the node was walked.
+        are the very arrays that ``forward`` got or returned. Any other array (a copy of an
+        input too) counts as a constant in higher derivatives. They are let go once the
+        node was walked.
         """
         self._to_save = arrays
 
@@ -92,6 +94,14 @@ class Function:
         """Run ``forward`` on the arrays behind ``args`` and record the node."""
         node = cls()
         node.number = next(_number)
+        for name, option in options.items():
+            if isinstance(option, Tensor):
+                raise TypeError(
+                    f"{cls.__name__}.apply: {name}= is a Tensor; give tensors by position, options "
+                    "by name have no gradient"
+                )
+        if state.saver is not None:
+            state.saver.watch(args)
         arrays = [a.array if isinstance(a, Tensor) else a for a in args]
         recording = False
         if state.grad_enabled:
@@ -142,6 +152,8 @@ class Function:
                     edge, counter = (i if y._requires_grad else None), y._counter
                     array = y.array
                     break
+            else:
+                counter = _counter_of_memory(array, args)
         array = np.asarray(array)
         if state.saver is not None:
             array = state.saver.pack(array)
@@ -185,7 +197,19 @@ class Function:
     def release(self):
         """Let go of what was saved; from here on ``saved_tensors`` raises."""
         if self._saved:
+            for entry in self._saved:
+                if entry is not None and not isinstance(entry[0], np.ndarray):
+                    entry[0].release()
             self._saved = None
+
+
+def _counter_of_memory(array, args):
+    """The version counter of the argument that ``array`` is a view of, or None."""
+    if isinstance(array, np.ndarray) and array.base is not None:
+        for a in args:
+            if isinstance(a, Tensor) and np.may_share_memory(array, a.array):
+                return a._counter
+    return None
 
 
 def _meta(tensor):

@@ -18,6 +18,8 @@ class _State(threading.local):
     #: True while ``checkpoint`` runs a segment again: side effects
     #: (running statistics) have happened already and must not happen twice
     recomputing = False
+    #: what ops draw from in place of the common generator while ``checkpoint`` runs
+    generator = None
 
 
 state = _State()
@@ -29,6 +31,10 @@ def get_rng_state():
 
 def set_rng_state(state):
     """Set that generator back; ``tinyconv.ops.random`` fills this in."""
+
+
+def fork_generator(state):
+    """A new generator with the state; ``tinyconv.ops.random`` fills this in."""
 
 
 class _GradMode:

@@ -4,6 +4,7 @@ The arithmetic is not here. ``tinyconv.ops.methods`` attaches it, so that the
 engine can be read without knowing a single op.
 """
 
+import itertools
 import weakref
 
 import numpy as np
@@ -66,7 +67,7 @@ class Tensor:
     """
 
     __slots__ = (
-        "array", "grad", "grad_fn", "output_nr", "_requires_grad", "_counter", "_hooks",
+        "array", "_grad", "grad_fn", "output_nr", "_requires_grad", "_counter", "_hooks",
         "_retains", "__weakref__", "__dict__",
     )  # fmt: skip
     #: NumPy must leave ``ndarray * Tensor`` to ``Tensor.__rmul__``
@@ -93,7 +94,7 @@ class Tensor:
 
     def _init(self, array):
         self.array = array
-        self.grad = None
+        self._grad = None
         self.grad_fn = None
         self.output_nr = 0
         self._requires_grad = False
@@ -165,9 +166,9 @@ class Tensor:
 
     @data.setter
     def data(self, value):
-        value = value.array if isinstance(value, Tensor) else np.asarray(value)
-        self.array = value[...]
-        self._bump()
+        self._bump()  # for graphs that saved the old values
+        other = value if isinstance(value, Tensor) else Tensor(value)
+        self.array, self._counter = other.array[...], other._counter
 
     def numpy(self):
         """The values as an ndarray on the same memory.
@@ -186,6 +187,22 @@ class Tensor:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     # -- gradients ------------------------------------------------------------------
+    @property
+    def grad(self):
+        return self._grad
+
+    @grad.setter
+    def grad(self, value):
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: wants a Tensor or None, got {type(value).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise RuntimeError(
+                    f"grad: {value.dtype} of shape {list(value.shape)} for a tensor of "
+                    f"{self.dtype} and shape {list(self.shape)}; they must be equal"
+                )
+        self._grad = value
+
     def retain_grad(self):
         """Keep ``.grad`` of this non-leaf after ``backward``."""
         if not self._requires_grad:
@@ -222,6 +239,8 @@ class Tensor:
         new._init(self.array.copy())
         new._requires_grad = self._requires_grad
         new.__dict__.update(self.__dict__)
+        if self._grad is not None:
+            new._grad = Tensor._wrap(self._grad.array.copy())
         memo[id(self)] = new
         return new
 
@@ -238,15 +257,19 @@ def _rebuild(cls, array, requires_grad):
     return tensor
 
 
+_handle_number = itertools.count()
+
+
 class RemovableHandle:
     """What the ``register_*`` methods return: ``remove()`` takes the hook away again."""
 
     def __init__(self, hooks, hook):
-        self._hooks = hooks
-        hooks[self] = hook
+        # the table does not hold the handle, so a graph with hooks dies by counting too
+        self._hooks, self._key = hooks, next(_handle_number)
+        hooks[self._key] = hook
 
     def remove(self):
-        self._hooks.pop(self, None)
+        self._hooks.pop(self._key, None)
 
     def __enter__(self):
         return self

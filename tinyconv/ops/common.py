@@ -115,6 +115,22 @@ def float_tensor(x, op):
     return x
 
 
+def sum_over(x, dims):
+    """The sum over ``dims``, which stay with size 1, without losing digits in float32.
+
+    NumPy sums contiguous runs pairwise, but adds up along other axes one by one: these are
+    summed in float64.
+    """
+    inner = tuple(d for d in dims if d >= x.ndim - len(dims))
+    if inner and x.flags.c_contiguous:
+        x, dims = x.sum(inner, keepdims=True), tuple(d for d in dims if d not in inner)
+        if not dims:
+            return x
+    if x.dtype != np.float32:
+        return x.sum(dims, keepdims=True)
+    return x.sum(dims, keepdims=True, dtype=np.float64).astype(x.dtype)
+
+
 def axis(dim, ndim, op):
     """``dim`` counted from the front."""
     try:

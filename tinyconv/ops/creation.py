@@ -128,7 +128,8 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
         start, end = 0, start
     if dtype is None and not all(isinstance(v, (int, np.integer)) for v in (start, end, step)):
         dtype = get_default_dtype()
-    return _new(np.arange(start, end, step, dtype), requires_grad)  # type: ignore[call-overload]
+    # in float64 first: a step rounded to float32 would drift
+    return _new(np.arange(start, end, step).astype(dtype or np.int64), requires_grad)
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False) -> Tensor:

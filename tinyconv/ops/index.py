@@ -75,7 +75,8 @@ def _cropped(x, shape, dim):
 
 def _is_basic(index):
     parts = index if isinstance(index, tuple) else (index,)
-    return not any(isinstance(p, (np.ndarray, list)) for p in parts)
+    plain = (int, np.integer, slice, type(None), type(Ellipsis))
+    return all(isinstance(p, plain) and not isinstance(p, bool) for p in parts)
 
 
 def plain_index(index):

@@ -8,8 +8,9 @@ import numpy as np
 
 from tinyconv.autograd import Tensor, is_grad_enabled
 from tinyconv.ops import arithmetic, pointwise
+from tinyconv.ops.common import category
 from tinyconv.ops.index import plain_index
-from tinyconv.ops.random import stream
+from tinyconv.ops.random import below_one, stream
 
 
 def check_writable(x, op, *others):
@@ -33,23 +34,22 @@ def check_writable(x, op, *others):
 def write(x, value, op):
     """x[...] = value; the dtype of x stays."""
     value = value.array if isinstance(value, Tensor) else np.asarray(value)
-    if np.result_type(value.dtype, x.dtype).kind != x.dtype.kind and value.dtype.kind in "fc":
+    if category(value.dtype) > category(x.dtype):
         raise RuntimeError(f"{op}: a result of {value.dtype} cannot be written into {x.dtype}")
     if not x.array.flags.writeable:
         raise RuntimeError(f"{op}: the tensor's memory is read-only or expanded; .clone() it first")
-    try:
-        x.array[...] = value
-    except ValueError:
+    if value.ndim > x.ndim or np.broadcast_shapes(value.shape, x.shape) != x.shape:
         raise RuntimeError(
             f"{op}: a value of shape {list(value.shape)} does not fit into {list(x.shape)}"
-        ) from None
+        )
+    x.array[...] = value
     x._bump()
     return x
 
 
 def _in_place(name, function):
     def method(self, *args, **kwargs):
-        check_writable(self, name, *args)
+        check_writable(self, name, *args, *kwargs.values())
         return write(self, function(self.detach(), *args, **kwargs), name)
 
     method.__name__ = name
@@ -78,7 +78,7 @@ def copy_(self, src, non_blocking=False):
 def uniform_(self, a=0.0, b=1.0, *, generator=None):
     """Write uniform numbers in [a, b)."""
     check_writable(self, "uniform_")
-    values = stream(generator).random(self.shape) * (b - a) + a
+    values = below_one(stream(generator).random(self.shape)) * (b - a) + a
     return write(self, values.astype(self.dtype), "uniform_")
 
 
@@ -99,6 +99,11 @@ def addcdiv_(self, tensor1, tensor2, *, value=1):
     return add_(self, tensor1 / tensor2, alpha=value)
 
 
+floor_divide_ = _in_place("floor_divide_", lambda a, b: arithmetic.div(a, b, rounding_mode="floor"))
+remainder_ = _in_place("remainder_", arithmetic.remainder)
+bitwise_and_ = _in_place("bitwise_and_", arithmetic.bitwise_and)
+bitwise_or_ = _in_place("bitwise_or_", arithmetic.bitwise_or)
+bitwise_xor_ = _in_place("bitwise_xor_", arithmetic.bitwise_xor)
 add_ = _in_place("add_", arithmetic.add)
 sub_ = _in_place("sub_", arithmetic.sub)
 mul_ = _in_place("mul_", arithmetic.mul)

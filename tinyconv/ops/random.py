@@ -69,21 +69,30 @@ def initial_seed() -> int:
 
 def get_rng_state() -> dict:
     """The state of the default generator."""
-    return default_generator.get_state()
+    return _current().get_state()
 
 
 def set_rng_state(state) -> None:
     """Set the default generator back to a state."""
-    default_generator.set_state(state)
+    _current().set_state(state)
+
+
+def _current():
+    return modes.state.generator or default_generator
+
+
+def _fork(state):
+    return Generator().set_state(state)
 
 
 # ``autograd.checkpoint`` repeats draws, and stands a floor below
 modes.get_rng_state, modes.set_rng_state = get_rng_state, set_rng_state
+modes.fork_generator = _fork
 
 
 def stream(generator):
     """The NumPy generator behind ``generator``, or behind the default one for None."""
-    return (default_generator if generator is None else generator).numpy
+    return (_current() if generator is None else generator).numpy
 
 
 def _draw(draw, size, dtype, requires_grad):
@@ -95,14 +104,14 @@ def _draw(draw, size, dtype, requires_grad):
     return out
 
 
-def _below_one(draws):
+def below_one(draws):
     """Cut to 24 bits, which float32 holds: rounding could make 1 of the largest draws."""
     return np.floor(draws * (1 << 24)) / (1 << 24)
 
 
 def rand(*size, dtype=None, device=None, requires_grad=False, generator=None) -> Tensor:
     """Uniform numbers in [0, 1)."""
-    return _draw(lambda n: _below_one(stream(generator).random(n)), size, dtype, requires_grad)
+    return _draw(lambda n: below_one(stream(generator).random(n)), size, dtype, requires_grad)
 
 
 def randn(*size, dtype=None, device=None, requires_grad=False, generator=None) -> Tensor:

@@ -1,6 +1,6 @@
 """Sums, means and extremes over axes.
 
-Primitives: sum, amax/amin (ties share evenly), prod. Composed: mean, var, std, norm,
+Primitives: sum, amax/amin (ties share evenly). Composed: mean, var, std, norm,
 logsumexp; max and min along a dim pick by index (the first of equal ones) and gather.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.ops.arithmetic import maximum, minimum, where
-from tinyconv.ops.common import as_tensor, axes, axis, float_tensor
+from tinyconv.ops.common import as_tensor, axes, axis, float_tensor, sum_over
 from tinyconv.ops.index import gather
 from tinyconv.ops.pointwise import abs, exp, log, sqrt
 from tinyconv.ops.shape import expand, reshape, squeeze
@@ -19,16 +19,7 @@ from tinyconv.ops.shape import expand, reshape, squeeze
 class Sum(Function):
     def forward(ctx, x, dims, keepdim):
         ctx.shape, ctx.dims = x.shape, dims
-        y = x
-        # trailing axes first: NumPy sums contiguous runs pairwise, which is both the
-        # fastest and the most exact way, and other axes one by one
-        inner = tuple(d for d in dims if d >= x.ndim - len(dims))
-        outer = tuple(d for d in dims if d not in inner)
-        if inner and outer and x.flags.c_contiguous:
-            y = y.sum(inner, keepdims=True)
-            y = y.sum(outer, keepdims=True)
-        else:
-            y = y.sum(dims, keepdims=True)
+        y = sum_over(x, dims)
         return y if keepdim else y.reshape(_without(x.shape, dims))
 
     def backward(ctx, gy):
@@ -92,12 +83,14 @@ def mean(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
 def var(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=1) -> Tensor:
     """The variance over ``dim``, divided by the count less ``correction``."""
     x = float_tensor(input, "var")
+    if isinstance(dim, bool):  # var(unbiased), PyTorch's oldest form
+        dim, unbiased = None, dim
     dims = axes(dim, x.ndim, "var")
     if unbiased is not None:
         correction = int(unbiased)
     centred = x - mean(x, dims, keepdim=True)
     count = int(np.prod([x.shape[d] for d in dims])) - correction
-    return Sum.apply(centred * centred, dims, keepdim) / (count if count > 0 else float("nan"))
+    return Sum.apply(centred * centred, dims, keepdim) / (count if count > 0 else 0)
 
 
 def std(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=1) -> Tensor:

@@ -1,14 +1,14 @@
 """Ops that move numbers without changing them.
 
 Primitives, in pairs whose gradients are each other: expand / sum_to, permute / permute,
-reshape / reshape, pad / crop (``__getitem__``), flip / flip, to(dtype) / to(dtype).
+reshape / reshape, pad / pad by negative widths, flip / flip, to(dtype) / to(dtype).
 Composed: view, flatten, squeeze, unsqueeze, transpose.
 """
 
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.ops.common import as_tensor, axes, axis
+from tinyconv.ops.common import as_tensor, axes, axis, sum_over
 
 
 class Expand(Function):
@@ -27,7 +27,7 @@ class SumTo(Function):
         ctx.shape = x.shape
         ahead = x.ndim - len(shape)
         kept = tuple(i + ahead for i, n in enumerate(shape) if n == 1 and x.shape[i + ahead] != 1)
-        return x.sum(tuple(range(ahead)) + kept).reshape(shape)
+        return sum_over(x, tuple(range(ahead)) + kept).reshape(shape)
 
     def backward(ctx, gy):
         return expand(gy, ctx.shape)
