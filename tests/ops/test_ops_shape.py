@@ -15,7 +15,7 @@ X = (2, 3, 4)
 MOVES = {
     "reshape": (lambda x: x.reshape(4, 6), lambda x: x.reshape(4, 6)),
     "reshape -1": (lambda x: x.reshape((3, -1)), lambda x: x.reshape(3, -1)),
-    "view": (lambda x: x.view(x.size(0), -1), lambda x: x.reshape(2, -1)),
+    "view": (lambda x: x.contiguous().view(x.size(0), -1), lambda x: x.reshape(2, -1)),
     "flatten": (tc.flatten, lambda x: x.reshape(-1)),
     "flatten from 1": (lambda x: x.flatten(1), lambda x: x.reshape(2, 12)),
     "flatten to 1": (lambda x: tc.flatten(x, 0, 1), lambda x: x.reshape(6, 4)),

@@ -47,6 +47,15 @@ def get_default_dtype() -> np.dtype:
     return _default_dtype
 
 
+def check_dtype(dtype):
+    """Raise TypeError for a dtype that no Tensor can have."""
+    if dtype not in _DTYPES:
+        raise TypeError(
+            f"Tensor: dtype {dtype} is not supported; tinyconv computes in float32 and float64, "
+            "with integers as indices and bool as masks"
+        )
+
+
 class Tensor:
     """A NumPy array that remembers the op that made it.
 
@@ -79,11 +88,7 @@ class Tensor:
             data, counter = data.array, data._counter  # the same memory: one version for both
         if not isinstance(data, (np.ndarray, np.generic)):
             data = np.asarray(data, _default_dtype)
-        if data.dtype not in _DTYPES:
-            raise TypeError(
-                f"Tensor: dtype {data.dtype} is not supported; tinyconv computes in float32 and "
-                "float64, with integers as indices and bool as masks. Convert with .astype()."
-            )
+        check_dtype(data.dtype)
         # a view of its own: two Tensors never share one ndarray object, so the
         # engine can tell by identity which input a saved array was
         self._init(np.asarray(data)[...])

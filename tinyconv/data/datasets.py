@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from tinyconv.data.download import cache_folder, download_file
 from tinyconv.data.idx import (
     DOWNLOAD_AGAIN,
@@ -257,7 +259,8 @@ def load(name, train=True, root=None, download=True, transform=None):
 
     Raises:
         ValueError: for an unknown name, or a file that is cut, altered or of another data set.
-        FileNotFoundError: if the files are nowhere and ``download`` is False.
+        FileNotFoundError: if ``root`` does not exist, or the files are nowhere and ``download``
+            is False.
         DownloadError: if no mirror gave them.
 
     >>> from tinyconv.data import load
@@ -265,6 +268,13 @@ def load(name, train=True, root=None, download=True, transform=None):
     ImageDataset(digits: 1500 images 1x28x28, 10 classes)
     """
     name, source = _source(name)
+    if not isinstance(train, (bool, np.bool_)):
+        raise ValueError(f"load: train={train!r} must be True or False")
+    if root is not None and not Path(root).expanduser().is_dir():
+        there = Path(root).expanduser().exists()
+        raise FileNotFoundError(
+            f"{root} is a file, not a folder" if there else f"folder {root} does not exist"
+        )
     folders = _places(name, source, root)
     for folder in folders:
         found = source.find(folder, train)
@@ -291,8 +301,8 @@ def _source(name):
 
     near = difflib.get_close_matches(plain, map(_plain, _SOURCES), n=2, cutoff=0.5)
     near = [known for known in _SOURCES if _plain(known) in near]
-    guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise ValueError(f"load: no data set {name!r}; {guess}There are: {', '.join(_SOURCES)}.")
+    guess = f"did you mean {' or '.join(map(repr, near))}? There" if near else "there"
+    raise ValueError(f"load: no data set {name!r}; {guess} are: {', '.join(_SOURCES)}.")
 
 
 def _plain(name):

@@ -19,10 +19,15 @@ _CHUNK = 1 << 16
 class DownloadError(OSError):
     """No mirror gave the file; the message lists each with its reason.
 
+    Attributes:
+        sentence: the same in one line, without the advice at its end.
+
     >>> from tinyconv.data import DownloadError
     >>> issubclass(DownloadError, OSError)
     True
     """
+
+    sentence = ""
 
 
 def cache_folder():
@@ -82,8 +87,11 @@ def download_file(urls, path, md5, hint="", timeout=30.0):
             if problem is None:
                 os.replace(part, path)
                 return path
-            failures.append(f"  {url}: {problem}")
-    raise DownloadError("\n".join([f"could not download {path.name}; tried", *failures, hint]))
+            failures.append(f"{url}: {problem}")
+    begin = f"could not download {path.name}; tried"
+    error = DownloadError("\n".join([begin, *(f"  {f}" for f in failures), hint]))
+    error.sentence = f"{begin} {', then '.join(failures)}"
+    raise error
 
 
 def _try_mirror(url, part, md5, timeout):

@@ -55,33 +55,25 @@ def _scatter(gy, index, gx, start, stop):
 
 
 @kernel
-def _average(x, y, inverse, g, start, stop):
-    H, W = x.shape[1:]
-    Ho, Wo = y.shape[1:]
+def _average(x, y, inverse, rows, columns, start, stop):
     for plane in range(start, stop):
-        for p in range(Ho):
-            h0, h1 = max(p * g.sh - g.top, 0), min(p * g.sh - g.top + g.kh, H)
-            for q in range(Wo):
-                v0, v1 = max(q * g.sw - g.left, 0), min(q * g.sw - g.left + g.kw, W)
-                total = x.dtype.type(0)
-                for h in range(h0, h1):
-                    for v in range(v0, v1):
+        for p in range(y.shape[1]):
+            for q in range(y.shape[2]):
+                total = 0.0  # in double precision: a window may be the whole image
+                for h in range(rows[0, p], rows[1, p]):
+                    for v in range(columns[0, q], columns[1, q]):
                         total += x[plane, h, v]
                 y[plane, p, q] = total * inverse[p, q]
 
 
 @kernel
-def _spread(gy, gx, inverse, g, start, stop):
-    H, W = gx.shape[1:]
-    Ho, Wo = gy.shape[1:]
+def _spread(gy, gx, inverse, rows, columns, start, stop):
     for plane in range(start, stop):
-        for p in range(Ho):
-            h0, h1 = max(p * g.sh - g.top, 0), min(p * g.sh - g.top + g.kh, H)
-            for q in range(Wo):
-                v0, v1 = max(q * g.sw - g.left, 0), min(q * g.sw - g.left + g.kw, W)
+        for p in range(gy.shape[1]):
+            for q in range(gy.shape[2]):
                 share = gy[plane, p, q] * inverse[p, q]
-                for h in range(h0, h1):
-                    for v in range(v0, v1):
+                for h in range(rows[0, p], rows[1, p]):
+                    for v in range(columns[0, q], columns[1, q]):
                         gx[plane, h, v] += share
 
 
@@ -121,25 +113,35 @@ def scatter(gy, index, image):
     return gx
 
 
-def average_forward(x, window, inverse):
-    """Window sums times ``inverse`` (Ho, Wo), the reciprocals of the divisors."""
+def average_forward(x, rows, columns, inverse):
+    """Window sums times ``inverse`` (Ho, Wo), the reciprocals of the divisors.
+
+    Window (p, q) covers rows[0, p] to rows[1, p] and columns[0, q] to columns[1, q]; rows
+    (2, Ho) and columns (2, Wo) are int64 and stay inside the image.
+    """
     y = np.empty(x.shape[:2] + inverse.shape, x.dtype)
     x3, y3 = _planes(x), _planes(y)
     _over_planes(
-        lambda a, b: _average(x3, y3, inverse, window, a, b),
+        lambda a, b: _average(x3, y3, inverse, rows, columns, a, b),
         len(x3),
-        y.size * window.kh * window.kw,
+        _work(x, rows, columns),
     )
     return y
 
 
-def average_adjoint(gy, window, inverse, image):
+def average_adjoint(gy, rows, columns, inverse, image):
     """The adjoint of ``average_forward``: gx (N, C, H, W) with ``image`` = (H, W)."""
     gx = np.zeros(gy.shape[:2] + tuple(image), gy.dtype)
     g3, x3 = _planes(gy), _planes(gx)
     _over_planes(
-        lambda a, b: _spread(g3, x3, inverse, window, a, b),
+        lambda a, b: _spread(g3, x3, inverse, rows, columns, a, b),
         len(x3),
-        gy.size * window.kh * window.kw,
+        _work(gy, rows, columns),
     )
     return gx
+
+
+def _work(x, rows, columns):
+    """How many numbers all windows of all planes hold."""
+    taps = int((rows[1] - rows[0]).sum()) * int((columns[1] - columns[0]).sum())
+    return x.shape[0] * x.shape[1] * taps

@@ -6,6 +6,7 @@ may be four numbers (left, right, top, bottom), and ``'same'`` works with any st
 
 import functools
 import inspect
+import operator
 
 import numpy as np
 
@@ -85,7 +86,8 @@ def conv2d(
         raise ValueError(f"conv2d: weight must have 4 dimensions (O, C / groups, kh, kw); {shapes}")
     _same_dtype("conv2d", x, w, bias)
     O, Cg = w.shape[:2]
-    if not isinstance(groups, int) or groups < 1 or O % groups:
+    groups = operator.index(groups)
+    if groups < 1 or O % groups:
         raise ValueError(f"conv2d: groups={groups} must divide the {O} output channels; {shapes}")
     if O == 0 or Cg == 0:
         raise ValueError(f"conv2d: there must be at least one channel in and out; {shapes}")
@@ -170,10 +172,7 @@ def avg_pool2d(
     output = _check_pool("avg_pool2d", window, x.shape[2:], ceil_mode)
     if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0")
-    inverse = pool_ops.reciprocal_divisors(
-        window, x.shape[2:], output, count_include_pad, divisor_override, x.dtype
-    )
-    y = pool_ops.AvgPool2d.apply(x, window, inverse)
+    y = pool_ops.avg_pool2d(x, window, output, count_include_pad, divisor_override)
     return y[0] if single else y
 
 
@@ -208,10 +207,9 @@ def adaptive_max_pool2d(
 def _adaptive_argmax(x, output):
     H, W = x.shape[2:]
     index = np.empty(x.shape[:2] + output, np.int64)
-    for p in range(output[0]):
-        h0, h1 = p * H // output[0], -(-(p + 1) * H // output[0])
-        for q in range(output[1]):
-            v0, v1 = q * W // output[1], -(-(q + 1) * W // output[1])
+    rows, columns = (pool_ops.adaptive_windows(n, out) for n, out in zip((H, W), output))
+    for p, (h0, h1) in enumerate(rows.T):
+        for q, (v0, v1) in enumerate(columns.T):
             best = x[:, :, h0:h1, v0:v1].reshape(*x.shape[:2], -1).argmax(-1)
             index[:, :, p, q] = (h0 + best // (v1 - v0)) * W + v0 + best % (v1 - v0)
     return index
@@ -351,7 +349,9 @@ def _inplace_accepting(function):
 
     @functools.wraps(function)
     def accepting(*args, inplace=False, **kwargs):
-        return function(*args[:parameters], **kwargs)
+        if len(args) == parameters + 1:
+            args = args[:-1]
+        return function(*args, **kwargs)
 
     return accepting
 

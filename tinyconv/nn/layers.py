@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from tinyconv.autograd import Tensor, get_default_dtype
+from tinyconv.autograd.modes import state
 from tinyconv.kernels.geometry import Window, pair
 from tinyconv.nn import functional as F
 from tinyconv.nn import init
@@ -155,7 +156,7 @@ class _BatchNorm(Module):
             x, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or self.running_mean is None, momentum or 0.0, self.eps,
         )  # fmt: skip
-        if self.training and self.track_running_stats and not F.state.recomputing:
+        if self.training and self.track_running_stats and not state.recomputing:
             self.num_batches_tracked.add_(1)
         return y
 

@@ -143,6 +143,8 @@ def _column(weight, scores, op):
             f"{op}: weight of shape {list(weight.shape)} must be [{scores.shape[dim]}], one number "
             "per class"
         )
+    if weight.requires_grad:
+        raise ValueError(f"{op}: the class weight is a constant here and must not require grad")
     shape = [1] * scores.ndim
     shape[dim] = -1
     return weight.reshape(shape)

@@ -63,7 +63,11 @@ class RoundedDiv(Function):
 
     @quiet
     def forward(ctx, a, b, trunc):
-        return np.trunc(a / b).astype(a.dtype) if trunc else np.floor_divide(a, b)
+        if not trunc:
+            return np.floor_divide(a, b)
+        if a.dtype.kind == "f":
+            return np.trunc(a / b)
+        return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))  # floats would round
 
     def backward(ctx, gy):
         return gy * 0, gy * 0
@@ -195,7 +199,10 @@ def div(input, other, *, rounding_mode=None) -> Tensor:
     if rounding_mode is not None:
         if rounding_mode not in ("floor", "trunc"):
             raise ValueError(f"div: rounding_mode={rounding_mode!r}; wants 'floor' or 'trunc'")
-        return RoundedDiv.apply(*operands(input, other, "div"), rounding_mode == "trunc")
+        a, b = operands(input, other, "div")
+        if b.dtype.kind != "f" and not _raw(b).all():
+            raise ZeroDivisionError("div: an integer divided by 0")
+        return RoundedDiv.apply(a, b, rounding_mode == "trunc")
     return Div.apply(*operands(input, other, "div", floating=True))
 
 

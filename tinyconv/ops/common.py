@@ -107,7 +107,7 @@ def _fit(x, dtype, shape):
 def float_tensor(x, op):
     """``x``, checked to be a Tensor of floats."""
     x = as_tensor(x, op)
-    if x.array.dtype.kind not in "fc":
+    if x.array.dtype.kind != "f":
         raise TypeError(
             f"{op}: wants a float32 or float64 tensor, got {x.dtype} of shape {list(x.shape)}; "
             "convert it with .float()"

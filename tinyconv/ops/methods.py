@@ -22,7 +22,7 @@ _METHODS = {
     "logical_and logical_or logical_xor logical_not "
     "bitwise_and bitwise_or bitwise_xor bitwise_not isnan isfinite allclose equal",
     pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf sign abs relu",
-    shape: "reshape expand permute transpose t flatten squeeze unsqueeze flip to clone contiguous",
+    shape: "reshape view expand permute transpose t flatten squeeze unsqueeze flip to clone contiguous",
     index: "gather index_select masked_fill",
     join: "split chunk unbind",
     reduce: "sum mean var std amax amin max min argmax argmin any all norm logsumexp",
@@ -35,7 +35,6 @@ for _module, _names in _METHODS.items():
     for _name in _names.split():
         setattr(Tensor, _name, getattr(_module, _name))
 
-Tensor.view = shape.reshape
 Tensor.mm = Tensor.bmm = linalg.matmul
 Tensor.true_divide = arithmetic.div
 Tensor.clip = arithmetic.clamp
@@ -56,7 +55,8 @@ Tensor.__pow__, Tensor.__rpow__ = arithmetic.pow, _swapped(arithmetic.pow)
 Tensor.__matmul__, Tensor.__rmatmul__ = linalg.matmul, _swapped(linalg.matmul)
 Tensor.__neg__ = arithmetic.neg
 Tensor.__abs__ = pointwise.abs
-Tensor.__eq__, Tensor.__ne__ = arithmetic.eq, arithmetic.ne
+Tensor.__eq__ = lambda self, other: False if other is None else arithmetic.eq(self, other)
+Tensor.__ne__ = lambda self, other: True if other is None else arithmetic.ne(self, other)
 Tensor.__lt__, Tensor.__le__ = arithmetic.lt, arithmetic.le
 Tensor.__gt__, Tensor.__ge__ = arithmetic.gt, arithmetic.ge
 Tensor.__and__, Tensor.__or__ = arithmetic.bitwise_and, arithmetic.bitwise_or
@@ -120,8 +120,8 @@ def tolist(self):
 
 @method
 def view_as(self, other):
-    """The same numbers in the shape of ``other``."""
-    return shape.reshape(self, other.shape)
+    """``view`` in the shape of ``other``."""
+    return shape.view(self, other.shape)
 
 
 @method

@@ -8,6 +8,7 @@ Composed: view, flatten, squeeze, unsqueeze, transpose.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
+from tinyconv.autograd.tensor import check_dtype
 from tinyconv.ops.common import as_tensor, axes, axis, sum_over
 
 
@@ -121,6 +122,22 @@ def reshape(input: Tensor, *shape) -> Tensor:
             f"reshape: shape {list(shape)} does not hold the {input.array.size} elements of "
             f"{list(input.shape)}"
         ) from None
+
+
+def view(input: Tensor, *shape) -> Tensor:
+    """The same numbers in another shape, on the same memory; one size may be -1.
+
+    Raises:
+        RuntimeError: if the tensor lies strided in memory, so that it would take a copy
+            (``reshape`` makes one), or if the number of elements differs.
+    """
+    result = reshape(input, *shape)
+    if result.array.size and not np.may_share_memory(result.array, input.array):
+        raise RuntimeError(
+            f"view: shape {list(input.shape)} with strides {input.array.strides} (bytes) cannot be "
+            f"seen as {list(result.shape)} without a copy; use .reshape()"
+        )
+    return result
 
 
 def expand(input: Tensor, *shape) -> Tensor:
@@ -244,6 +261,7 @@ def to(input: Tensor, *args, dtype=None, device=None, non_blocking=False, copy=F
     check_device(device)
     if dtype is None or np.dtype(dtype) == input.dtype:
         return clone(input) if copy else input
+    check_dtype(np.dtype(dtype))
     return Cast.apply(input, np.dtype(dtype))
 
 

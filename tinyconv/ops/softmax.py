@@ -37,8 +37,7 @@ class LogSoftmax(Function):
 
 
 def _peak(x, dim):
-    peak = x.max(dim, keepdims=True) if x.shape[dim] else 0
-    return np.where(np.isfinite(peak), peak, 0).astype(x.dtype)
+    return x.max(dim, keepdims=True, initial=-np.inf)
 
 
 def softmax(input: Tensor, dim) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyconv import data, models
-from tinyconv.train.errors import TrainError, nearest, pick
+from tinyconv.train.errors import TrainError, nearest_or, pick
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("onecycle", "cosine", "multistep", "step", "none")
@@ -18,11 +18,18 @@ _USUAL_RATE = {"sgd": 0.05, "adam": 4e-3, "adamw": 4e-3, "rmsprop": 1e-3}
 _USUAL_DECAY = {"sgd": 5e-4, "adamw": 1e-2}
 #: digits and clothes stand upright; only photographs may be mirrored
 _USUAL_AUGMENTATION = {"digits": "shift", "mnist": "shift", "cifar10": "crop+flip"}
+#: option -> (the setting that decides whether it is looked at, its values that do)
+_USED_BY = {
+    "momentum": ("optimizer", ("sgd", "rmsprop")),
+    "milestones": ("schedule", ("multistep",)),
+    "step_epochs": ("schedule", ("step",)),
+    "gamma": ("schedule", ("step", "multistep")),
+}
 
 
-def _option(default, text, least=None, most=None):
+def _option(default, text, least=None, most=None, above=None, below=None):
     """A field with its help text and the range that it must lie in."""
-    about = {"help": text, "least": least, "most": most}
+    about = {"help": text, "least": least, "most": most, "above": above, "below": below}
     if isinstance(default, (dict, list)):
         return field(default_factory=default.copy, metadata=about)
     return field(default=default, metadata=about)
@@ -55,8 +62,8 @@ class TrainConfig:
     epochs: int = _option(8, "passes over the training images", 1)
     batch_size: int = _option(64, "images in a step", 1)
     optimizer: str = _option("adamw", "one of " + ", ".join(OPTIMIZERS))
-    lr: float | None = _option(None, "learning rate (the peak); default: the optimiser's usual", 0)
-    momentum: float = _option(0.9, "of sgd (Nesterov's) and rmsprop", 0, 1)
+    lr: float | None = _option(None, "learning rate (the peak); default: the optimiser's usual", above=0)
+    momentum: float = _option(0.9, "of sgd (Nesterov's) and rmsprop", 0, below=1)
     weight_decay: float | None = _option(
         None, "pull of the weights towards 0; default: the optimiser's usual", 0
     )
@@ -67,7 +74,7 @@ class TrainConfig:
     milestones: list[int] = _option([], "epochs after which multistep lowers the rate")
     step_epochs: int = _option(30, "epochs after which step lowers the rate, again and again", 1)
     gamma: float = _option(0.1, "what step and multistep multiply the rate by", 0, 1)
-    label_smoothing: float = _option(0.1, "share of each label spread over all classes", 0, 1)
+    label_smoothing: float = _option(0.1, "share of each label spread over all classes", 0, below=1)
     augment: str = _option(
         "auto", "one of " + ", ".join(AUGMENTATIONS) + "; auto is what suits the data set"
     )
@@ -105,16 +112,40 @@ class TrainConfig:
 
     @classmethod
     def make(cls, **options):
-        """A config from keyword options.
+        """A config from options that someone chose.
 
         Raises:
-            TrainError: as the class does, and for unknown options.
+            TrainError: as the class does, and for options that are unknown or without effect.
         """
+        config = cls._of_known(options)
+        for name, value in options.items():
+            config._refuse_idle(name, value)
+        return config
+
+    def _refuse_idle(self, name, value):
+        """Raise ``TrainError`` for a choice that these settings never look at."""
+        other, used = _USED_BY.get(name, (None, ()))
+        if other is not None and getattr(self, other) not in used:
+            raise TrainError(
+                f"{name}={value!r} has no effect with {other} {getattr(self, other)!r}: it is used "
+                f"by {' and '.join(used)}"
+            )
+        if name == "milestones" and value and max(value) >= self.epochs:
+            raise TrainError(
+                f"milestones={value!r} must lie below epochs={self.epochs}: after the last epoch "
+                "there is no rate to lower"
+            )
+        if name == "data_root" and value is not None and self.dataset == "digits":
+            raise TrainError("data_root has no effect with 'digits', which come with tinyconv")
+
+    @classmethod
+    def _of_known(cls, options):
         known = [f.name for f in dataclasses.fields(cls)]
         for name in options:
             if name not in known:
                 raise TrainError(
-                    f"unknown option {name!r}; {nearest(name, known)}There are: {', '.join(known)}"
+                    f"unknown option {name!r}; "
+                    + nearest_or(name, known, f"There are: {', '.join(known)}")
                 )
         return cls(**options)
 
@@ -135,7 +166,7 @@ class TrainConfig:
             raise TrainError(f"it is no JSON text ({error})") from None
         if not isinstance(options, dict):
             raise TrainError("it holds no settings")
-        return cls.make(**options)
+        return cls._of_known(options)
 
 
 def _checked(f, value):
@@ -160,7 +191,11 @@ def _checked(f, value):
         raise TrainError(f"{name}={value!r} must be a whole number")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise TrainError(f"{name}={value!r} must be a finite number")
-    least, most = about["least"], about["most"]
+    least, most, above, below = (about[k] for k in ("least", "most", "above", "below"))
+    if above is not None and value <= above:
+        raise TrainError(f"{name}={value!r} must be above {above}")
+    if below is not None and not least <= value < below:
+        raise TrainError(f"{name}={value!r} must be from {least} to below {below}")
     if (least is not None and value < least) or (most is not None and value > most):
         within = f"at least {least}" if most is None else f"from {least} to {most}"
         raise TrainError(f"{name}={value!r} must be {within}")

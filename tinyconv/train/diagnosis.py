@@ -33,12 +33,15 @@ def explain(where, what, model, images, again, advice):
     Returns:
         NonFiniteError, to be raised.
     """
-    return NonFiniteError(f"{where}: {what}. {_first_fault(model, images, again)}. {advice}")
+    if not is_finite([images]):  # no other rate would help
+        return NonFiniteError(
+            f"{where}: {what}. The images of this batch hold NaN or infinity themselves: look at "
+            "the data"
+        )
+    return NonFiniteError(f"{where}: {what}. {_first_fault(model, again)}. {advice}")
 
 
-def _first_fault(model, images, again):
-    if not is_finite([images]):
-        return "The images of this batch hold NaN or infinity themselves: look at the data"
+def _first_fault(model, again):
     for name, p in model.named_parameters():
         if not is_finite([p]):
             layer, _, own = name.rpartition(".")

@@ -24,6 +24,17 @@ def nearest(word, known, count=2):
     return f"did you mean {' or '.join(map(repr, near))}? " if near else ""
 
 
+def nearest_or(word, known, rest):
+    """``nearest`` and then ``rest``, as a new sentence or, without a near word, as the same.
+
+    >>> from tinyconv.train.errors import nearest_or
+    >>> nearest_or("adma", ["sgd", "adamw"], "See x"), nearest_or("?", ["sgd"], "See x")
+    ("did you mean 'adamw'? See x", 'see x')
+    """
+    hint = nearest(word, known)
+    return hint + (rest if hint else rest[0].lower() + rest[1:])
+
+
 def pick(what, word, known):
     """The known word that ``word`` spells; case, hyphens and underscores do not matter.
 
@@ -37,9 +48,8 @@ def pick(what, word, known):
     for k in known:
         if plain(k) == plain(word):
             return k
-    raise TrainError(
-        f"unknown {what} {word!r}; {nearest(word, known)}There are: {', '.join(known)}"
-    )
+    rest = f"There are: {', '.join(known)}"
+    raise TrainError(f"unknown {what} {word!r}; {nearest_or(word, known, rest)}")
 
 
 def plain(word):

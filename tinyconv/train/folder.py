@@ -36,6 +36,14 @@ class RunFolder:
 
     def __init__(self, path, resume=False):
         self.path = Path(path)
+        if resume and self.path.is_file():
+            raise TrainError(
+                f"{path}: is a file; a run is resumed by its folder: --resume {self.path.parent}"
+            )
+        if resume and not self.path.exists():
+            raise TrainError(f"{path}: the folder does not exist, so there is no run to resume")
+        if self.path.is_file():
+            raise TrainError(f"{path}: is a file, not a folder")
         if resume and not (self.path / "config.json").is_file():
             raise TrainError(f"{path}: holds no run (no config.json), so there is none to resume")
         try:
@@ -117,6 +125,21 @@ class RunFolder:
     def save(self, name, state):
         """Write the checkpoint ``name``."""
         save_checkpoint(self / name, state)
+
+    def check_resumable(self):
+        """Raise ``TrainError`` if ``last.npz`` is gone from a run that has been somewhere."""
+        log, kept = self / "log.jsonl", []
+        if (self / "last.npz").exists():
+            return
+        if log.exists() and (lines := log.read_bytes().count(b"\n")):
+            kept.append(f"log.jsonl has {lines} epoch{'s' * (lines > 1)}")
+        if (self / "best.npz").exists():
+            kept.append("best.npz holds weights")
+        if kept:
+            raise TrainError(
+                f"{self}: its last.npz is missing, so the run cannot go on, but "
+                f"{' and '.join(kept)}: nothing was touched; begin a new run in another folder"
+            )
 
     def load(self, name):
         """The checkpoint ``name``, or None if there is none yet."""

@@ -1,11 +1,13 @@
 """Data and network of a run, checked against each other before the first step."""
 
 import copy
+import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from tinyconv import data, models
+from tinyconv import data, kernels, models
 from tinyconv.autograd import no_grad
 from tinyconv.data.transforms import (
     Compose,
@@ -40,6 +42,11 @@ def named_data(config):
         train, test = (
             data.load(config.dataset, train=half, root=config.data_root) for half in (True, False)
         )
+    except data.DownloadError as error:
+        raise TrainError(
+            f"{error.sentence}; without this network: give the folder that holds the files by "
+            "--data-root (in Python data_root=)"
+        ) from error
     except (OSError, ValueError) as error:
         raise TrainError(str(error)) from error
     normalize = Normalize(train.mean, train.std)
@@ -98,6 +105,14 @@ def build_model(name, options):
         ) from error
 
 
+def check_threads():
+    """Raise ``TrainError`` if the environment asks for a senseless number of threads."""
+    try:
+        kernels.get_num_threads()
+    except ValueError as error:
+        raise TrainError(str(error)) from None
+
+
 def check_fit(model, model_name, inputs):
     """Send one image through the network, and hold all labels against its outputs.
 
@@ -115,7 +130,7 @@ def check_fit(model, model_name, inputs):
         made_for = f", it is made for {size[0]}x{size[1]} pixels" if size else ""
         raise TrainError(
             f"{model_name} does not take the {_times(inputs.shape)} images of {inputs.name}"
-            f"{made_for}: {error}"
+            f"{made_for}{_own_fault(error)}: {error}"
         ) from error
     finally:
         for module, mode in modes:
@@ -129,6 +144,19 @@ def check_fit(model, model_name, inputs):
         labels = None if dataset is None else _labels(dataset)
         if labels is not None:
             check_labels(half, labels, scores.shape[1], model_name)
+
+
+def _own_fault(error):
+    """What else an error may be that came through code outside of tinyconv, and where; else ''."""
+    package = Path(__file__).parents[1]
+    places = [
+        f"{Path(frame.filename).name}, line {frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if package not in Path(frame.filename).parents and frame.filename[:1] != "<"
+    ]
+    if not places:
+        return ""
+    return f", or its own code has a fault ({type(error).__name__} at {places[-1]})"
 
 
 def check_labels(half, labels, outputs, model_name):

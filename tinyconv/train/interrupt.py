@@ -1,14 +1,18 @@
-"""Ctrl-C, the polite way: the first asks, the second insists."""
+"""Ctrl-C and SIGTERM, the polite way: the first asks, the second insists."""
 
 import os
 import signal
 import threading
 
 
-class InterruptGuard:
-    """Inside the block the first Ctrl-C sets ``asked``; the second raises KeyboardInterrupt.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    In other threads than the main one, or where Ctrl-C is ignored, nothing is changed.
+
+class InterruptGuard:
+    """Inside the block the first Ctrl-C or SIGTERM sets ``asked``; the second raises
+    KeyboardInterrupt.
+
+    In other threads than the main one, nothing is changed, nor is a signal that is ignored.
 
     >>> import signal
     >>> from tinyconv.train.interrupt import InterruptGuard
@@ -21,17 +25,18 @@ class InterruptGuard:
     def __init__(self, message="finishing this step and saving; Ctrl-C once more aborts at once\n"):
         self.asked = False
         self._message = message
-        self._previous = None
+        self._previous = {}
 
     def __enter__(self):
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
-            self._previous = signal.signal(signal.SIGINT, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *exc):
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _handle(self, signum, frame):
         if self.asked:

@@ -255,10 +255,15 @@ class Trainer:
 
     def _advice(self):
         lr = self.optimizer.param_groups[0]["lr"]
-        kept = f" {self.folder / 'last.npz'} is from before and whole." if self.folder else ""
+        again = (
+            f"; {self.folder / 'last.npz'} is from before and whole, but going on from there "
+            "would lead to the same"
+            if self.folder
+            else ""
+        )
         return (
-            f"Try a lower learning rate (it was {lr:.3g} here, {self.config.lr:g} at its peak) or "
-            f"more warm-up epochs.{kept}"
+            f"Try a lower learning rate in a new run (--lr: it was {lr:.3g} here, "
+            f"{self.config.lr:g} at its peak) or more warm-up (--warmup-epochs){again}"
         )
 
 

@@ -1,7 +1,12 @@
 """Progress: a bar on a terminal, silence elsewhere (there the epochs' lines tell enough)."""
 
+import contextlib
+import os
 import sys
 import time
+
+#: for tqdm: short enough to leave room for a bar on 80 columns
+_FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{remaining} left{postfix}]"
 
 
 class Bar:
@@ -27,8 +32,9 @@ class Bar:
                 from tqdm import tqdm
 
                 self._tqdm = tqdm(
-                    total=total, initial=done, desc=label, unit="step", leave=False, ncols=100
-                )
+                    total=total, initial=done, desc=label, leave=False, dynamic_ncols=True,
+                    bar_format=_FORMAT,
+                )  # fmt: skip
             except ImportError:
                 pass
 
@@ -42,8 +48,12 @@ class Bar:
             self._next = time.monotonic() + 0.1
             rate = (self._done - self._first) / max(1e-9, time.monotonic() - self._began)
             left = (self._total - self._done) / rate
-            text = f"{self._label}  {self._done}/{self._total}  {left:.0f} s left  {note}"
-            print(f"\r{text:<78}", end="", file=sys.stderr, flush=True)
+            self._write(f"{self._label}  {self._done}/{self._total}  {left:.0f} s left  {note}")
+
+    def _write(self, text, end=""):
+        """Over the whole line, but not into its last column: some terminals would go on."""
+        wide = _columns() - 1
+        print(f"\r{text[:wide]:<{wide}}", end=end, file=sys.stderr, flush=True)
 
     def __enter__(self):
         return self
@@ -52,4 +62,11 @@ class Bar:
         if self._tqdm is not None:
             self._tqdm.close()
         elif self._shown:
-            print(f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
+            self._write("", end="\r")
+
+
+def _columns():
+    """Of the terminal behind standard error; 80 where it has no size."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 80

@@ -15,7 +15,7 @@ from tinyconv.train.checkpoint import write_atomically
 from tinyconv.train.config import TrainConfig
 from tinyconv.train.errors import TrainError
 from tinyconv.train.folder import RunFolder
-from tinyconv.train.inputs import check_fit, named_data, named_model, own_data, short_name
+from tinyconv.train.inputs import check_fit, check_threads, named_data, named_model, own_data, short_name
 from tinyconv.train.loop import TEST_BATCH, Trainer
 
 #: settings that may differ when a run goes on: they change no result
@@ -56,6 +56,7 @@ def fit(config=None, *, model=None, dataset=None, out=None, resume=None, say=pri
     1.0
     """
     say = _flushed if say is print else say
+    check_threads()
     config, folder = _settle(config, model, dataset, out, resume, options)
     before = ops_random.get_rng_state()
     with contextlib.ExitStack() as stack:
@@ -80,38 +81,50 @@ def fit(config=None, *, model=None, dataset=None, out=None, resume=None, say=pri
 
 def _begin(trainer, resumed):
     config, folder, say = trainer.config, trainer.folder, trainer.say
-    state = folder.load("last.npz") if resumed else None
-    if state is not None:
-        trainer.restore(state)
+    if resumed:
+        folder.check_resumable()
+        state = folder.load("last.npz")
+        if state is not None:
+            trainer.restore(state)
+    # before anything is written: where nothing can be said, no folder is left that is no run
+    say(_headline(trainer))
+    processors = kernels.parallel.available_threads()
+    if config.threads > processors:
+        say(f"note: threads={config.threads}, but there are {processors} processors: no gain")
     if folder is not None:
         if not resumed:
             folder.write_config(config)
         folder.rewrite_log(trainer.history.records)
-    say(_headline(trainer))
-    if resumed:
-        at = trainer.at
+    at = trainer.at
+    if resumed and at.epoch >= config.epochs:
+        say(f"this run is finished: all of its {config.epochs} epochs are done")
+    elif resumed:
         say(f"goes on after {at.epoch} of {config.epochs} epochs and {at.batch} steps")
 
 
 def _end(trainer):
-    history, folder, say = trainer.history, trainer.folder, trainer.say
-    if folder is not None:
-        _draw(trainer)
-    say(_summary(history, trainer.at.seconds))
+    history, folder, say, at = trainer.history, trainer.folder, trainer.say, trainer.at
+    ended = f"interrupted after {at.epoch} epochs and {at.batch} steps; "
+    ended += "nothing was saved" if folder is None else f"all is saved. Go on with: {_call(trainer)}"
+    try:
+        if folder is not None:
+            _draw(trainer)
+    except KeyboardInterrupt:
+        done = f"training is complete and saved; the pictures are drawn by: {_call(trainer)}"
+        say(ended if history.interrupted else done)
+        raise
+    say(_summary(history, at.seconds))
     if history.interrupted:
-        at = trainer.at
-        say(f"interrupted after {at.epoch} epochs and {at.batch} steps; {_how_to_go_on(trainer)}")
+        say(ended)
 
 
-def _how_to_go_on(trainer):
+def _call(trainer):
+    """What takes this run up again."""
     config, folder = trainer.config, trainer.folder
-    if folder is None:
-        return "nothing was saved"
     own = [f"{name}=..." for name in ("model", "dataset") if getattr(config, name) is None]
     if own:
-        call = ", ".join([f"resume={str(folder)!r}", *own])
-        return f"all is saved. Go on with: tinyconv.train.fit({call})"
-    return f"all is saved. Go on with: tinyconv train --resume {shlex.quote(str(folder))}"
+        return f"tinyconv.train.fit({', '.join([f'resume={str(folder)!r}', *own])})"
+    return f"tinyconv train --resume {shlex.quote(str(folder))}"
 
 
 # -- before -------------------------------------------------------------------------------
@@ -122,11 +135,14 @@ def _settle(config, model, dataset, out, resume, options):
         return _settle_resumed(config, model, dataset, out, resume, options)
     if config is not None and options:
         raise TrainError(f"give a config or options ({', '.join(options)}), not both")
-    settings = dict(options) if config is None else dataclasses.asdict(config)
+    chosen = {}
     for name, value, own in (("model", model, own_model), ("dataset", dataset, own_data_)):
         if value is not None:
-            settings[name] = None if own else value
-    config = TrainConfig.make(**settings)
+            chosen[name] = None if own else value
+    if config is None:
+        config = TrainConfig.make(**options, **chosen)
+    else:
+        config = dataclasses.replace(config, **chosen)
     if config.model is None and not own_model:
         raise TrainError("model=None: give a network of your own as model=")
     if config.dataset is None and not own_data_:
