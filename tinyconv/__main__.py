@@ -2,7 +2,11 @@
 
 import sys
 
-from tinyconv.cli import main
+try:
+    from tinyconv.cli import main
+except KeyboardInterrupt:  # Ctrl-C while modules are loaded
+    print("tinyconv: aborted", file=sys.stderr)
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main())

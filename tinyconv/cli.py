@@ -16,13 +16,23 @@ from importlib import metadata, util
 
 import tinyconv
 from tinyconv import data, kernels, models, nn, optim, train
+from tinyconv.models.registry import describe
 from tinyconv.models.summary import summary
 from tinyconv.train import TrainConfig, TrainError
-from tinyconv.train.errors import nearest, pick
+from tinyconv.train.errors import nearest_or, pick, reason
+from tinyconv.train.inputs import check_threads
 
 INTERRUPTED = 130
 #: networks whose training step calls every kernel that `warmup` compiles: (name, image shape)
 WARMUP = (("inception_small", (1, 28, 28)), ("cifar_resnet20_A", (3, 32, 32)))
+
+#: what `tinyconv --help` ends with
+ENVIRONMENT = """environment variables:
+  TINYCONV_NUM_THREADS   threads that compute (default: all processors)
+  TINYCONV_CACHE         folder for downloaded data sets (default: ~/.cache/tinyconv)
+  TINYCONV_KERNEL_CACHE  folder for compiled kernels (default: ~/.cache/tinyconv/kernels)
+  TINYCONV_QUIET         when set, compiling kernels is not announced
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,16 +58,41 @@ def main(argv=None):
     0
     """
     try:
-        return _main(sys.argv[1:] if argv is None else list(argv)) or 0
+        try:
+            return _main(sys.argv[1:] if argv is None else list(argv)) or 0
+        finally:
+            _print(end="")  # here what could not be written becomes an error
     except TrainError as error:
-        print(f"tinyconv: error: {error}", file=sys.stderr)
-        return 2
+        return _told(error)
+    except MemoryError as error:
+        return _told(f"out of memory ({str(error) or 'no more is to be had'})")
     except KeyboardInterrupt:
         print("tinyconv: aborted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `tinyconv models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
+
+
+def _told(error):
+    print(f"tinyconv: error: {error}", file=sys.stderr)
+    return 2
+
+
+def _print(*words, end="\n"):
+    """``print`` that reaches the file or pipe at once, or raises ``TrainError``."""
+    try:
+        print(*words, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise TrainError(f"the output cannot be written ({reason(error)})") from None
+
+
+def _drop_output():
+    """What still waits to be written goes nowhere, so that Python's exit does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _main(argv):
@@ -70,20 +105,23 @@ def _main(argv):
         return 0
     if rest:
         _refuse(rest[0], commands[args.command])
+    check_threads()
     return args.run(args)
 
 
 def _refuse(word, parser):
     name = word.split("=")[0]
     known = [s for action in parser._actions for s in action.option_strings if s != "-h"]
-    hint = nearest(name, known) if name.startswith("-") else ""
-    raise TrainError(f"unknown argument {name!r}; {hint}See `{parser.prog} --help`")
+    known = known if name.startswith("-") else []
+    hint = nearest_or(name, known, f"See `{parser.prog} --help`")
+    raise TrainError(f"unknown argument {name!r}; {hint}")
 
 
 def _parsers():
     """(the whole parser, name -> the parser of each command)."""
     parser = _Parser(
         prog="tinyconv", description="Train small convolutional networks on a CPU.",
+        epilog=ENVIRONMENT, formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=tinyconv.__version__)
@@ -147,7 +185,7 @@ def _train(args):
         options["model_options"] = dict(map(_name_and_value, options["model_options"]))
     if resume is not None and out is not None:
         raise TrainError("--resume goes on in its own folder; leave out --out")
-    say = (lambda line: None) if quiet else print
+    say = (lambda line: None) if quiet else _print
     if resume is None:
         history = train.fit(out=out, say=say, **options)
     else:
@@ -169,8 +207,10 @@ def _name_and_value(word):
 def _predict_options(parser):
     parser.add_argument("checkpoint", metavar="RUN", help="run folder or checkpoint file")
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="pictures (with Pillow), .npy or IDX files"
-    )
+        "images", nargs="+", metavar="IMAGE",
+        help="pictures (with Pillow), .npy files (bytes from 0 to 255 or floats from 0 to 1) or "
+        "IDX files; digits are white on black",
+    )  # fmt: skip
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes to print")
 
 
@@ -179,7 +219,7 @@ def _predict(args):
     if args.top < 1:
         raise TrainError(f"--top={args.top} must be at least 1")
     for prediction in train.predict(args.checkpoint, args.images, args.top):
-        print(prediction)
+        _print(prediction)
 
 
 # -- models and summary -------------------------------------------------------------------
@@ -188,8 +228,14 @@ def _models(args):
     for name in models.list_models():
         net = models.get_model(name)
         count = sum(p.numel() for p in net.parameters())
-        about = (type(net).__doc__ or "").split(":")[0].split("\n")[0]
-        print(f"{name:<20} {count:>10,} parameters   {about}")
+        shape = "x".join(map(str, _made_for(net)))
+        _print(f"{name:<18} {count:>10,} parameters   {shape:<8} images   {describe(name)}")
+
+
+def _made_for(net):
+    """(C, H, W) of the images that a network is made for."""
+    first = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
+    return (first.in_channels, *net.input_size)
 
 
 def _summary_options(parser):
@@ -209,15 +255,15 @@ def _summary(args):
     size = None if args.input is None else _image_size(args.input)
     options = {} if size is None else {"in_channels": size[0]}
     net = models.get_model(name, num_classes=args.classes, **options)
-    if size is None:
-        first = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
-        size = (first.in_channels, *net.input_size)
+    size = _made_for(net) if size is None else size
+    shape = "x".join(map(str, size))
     try:
         result = summary(net, size)
     except (ValueError, RuntimeError) as error:
-        shape = "x".join(map(str, size))
         raise TrainError(f"{name} does not take images of {shape}: {error}") from error
-    print(json.dumps(result.to_dict(), indent=2) if args.json else result)
+    except MemoryError as error:
+        raise TrainError(f"images of {shape} need more memory than there is ({error})") from None
+    _print(json.dumps(result.to_dict(), indent=2) if args.json else result)
 
 
 def _image_size(text):
@@ -248,7 +294,7 @@ def _doctor(args):
     lines.append(("threads", f"{kernels.get_num_threads()} of {os.cpu_count()} processors"))
     lines.append(("data cache", str(data.cache_folder())))
     for name, value in lines:
-        print(f"{name:<13} {value}")
+        _print(f"{name:<13} {value}")
 
 
 def _cache_state(folder):
@@ -264,7 +310,7 @@ def _warmup(args):
     """compile the kernels now, so that the first training need not"""
     began, watch = time.perf_counter(), kernels.jit.watch
     for i, (name, shape) in enumerate(WARMUP, 1):
-        print(f"{i}/{len(WARMUP)} {name} ...", flush=True)
+        _print(f"{i}/{len(WARMUP)} {name} ...")
         net = models.get_model(name, in_channels=shape[0])
         sgd = optim.SGD(net.parameters(), lr=0.0)
         nn.functional.cross_entropy(
@@ -274,7 +320,7 @@ def _warmup(args):
         net.eval()
         with tinyconv.no_grad():
             net(tinyconv.zeros(2, *shape))
-    print(
+    _print(
         f"ready in {time.perf_counter() - began:.1f} s: {watch.kernels} kernels compiled in "
         f"{watch.seconds:.1f} s, the others were in the cache"
     )

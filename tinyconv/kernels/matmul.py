@@ -88,41 +88,51 @@ def dot_tile(a, ia, pitch_a, b, ib, pitch_b, length, c, ic, pitch_c):
 
 
 @kernel
-def _multiply(a, ia, row_a, col_a, b, ib, row_b, col_b, c, ic, N, K, start, stop):
-    """Rows ``start:stop`` of c (pitch N) = a (.. x K) @ b (K x N), all flat with strides."""
+def _multiply(a, a_of, row_a, col_a, b, b_of, row_b, col_b, c, M, N, K, start, stop):
+    """Panels start:stop of c (matrices of M x N), zero on entry, += a (M x K) @ b (K x N).
+
+    Panel i holds up to six rows of matrix i // panels, the product of matrix a_of[..] of
+    ``a`` and b_of[..] of ``b``; all flat, with strides.
+    """
     width = 2 * lanes(c)
-    block = np.zeros(_DEPTH * _COLUMNS, c.dtype)
-    panel = np.zeros(_DEPTH * ROWS, c.dtype)
-    tile = np.zeros(ROWS * width, c.dtype)
-    for k0 in range(0, K, _DEPTH):
-        depth = min(_DEPTH, K - k0)
-        for n0 in range(0, N, _COLUMNS):
-            columns = min(_COLUMNS, N - n0)
-            pitch = (columns + width - 1) // width * width
-            for k in range(depth):
-                of = ib + (k0 + k) * row_b + n0 * col_b
-                if col_b == 1:
-                    copy(block, k * pitch, b, of, columns)
-                else:
-                    for n in range(columns):
-                        put(block, k * pitch + n, get(b, of + n * col_b))
-                for n in range(columns, pitch):
-                    block[k * pitch + n] = 0
-            for m0 in range(start, stop, ROWS):
-                rows = min(ROWS, stop - m0)
+    deepest, widest = min(_DEPTH, K), (min(_COLUMNS, N) + width - 1) // width * width
+    block = np.empty(deepest * widest, c.dtype)
+    panel = np.empty(deepest * ROWS, c.dtype)
+    tile = np.empty(ROWS * width, c.dtype)
+    panels = (M + ROWS - 1) // ROWS
+    zero = c.dtype.type(0)
+    for matrix in range(start // panels, (stop - 1) // panels + 1):
+        first, last = max(start - matrix * panels, 0), min(stop - matrix * panels, panels)
+        ia, ib, ic = a_of[matrix] * M * K, b_of[matrix] * K * N, matrix * M * N
+        for k0 in range(0, K, _DEPTH):
+            depth = min(_DEPTH, K - k0)
+            for n0 in range(0, N, _COLUMNS):
+                columns = min(_COLUMNS, N - n0)
+                pitch = (columns + width - 1) // width * width
                 for k in range(depth):
-                    for m in range(rows):
-                        of = ia + (m0 + m) * row_a + (k0 + k) * col_a
-                        put(panel, k * ROWS + m, get(a, of))
-                    for m in range(rows, ROWS):
-                        panel[k * ROWS + m] = 0
-                for j in range(0, columns, width):
-                    tile[:] = 0
-                    multiply_tile(panel, 0, depth, block, j, pitch, tile, 0, width)
-                    for m in range(rows):
-                        at = ic + (m0 + m) * N + n0 + j
-                        for n in range(min(width, columns - j)):
-                            c[at + n] += tile[m * width + n]
+                    of = ib + (k0 + k) * row_b + n0 * col_b
+                    if col_b == 1:
+                        copy(block, k * pitch, b, of, columns)
+                    else:
+                        for n in range(columns):
+                            put(block, k * pitch + n, get(b, of + n * col_b))
+                    for n in range(columns, pitch):
+                        put(block, k * pitch + n, zero)
+                for m0 in range(first * ROWS, min(last * ROWS, M), ROWS):
+                    rows = min(ROWS, M - m0)
+                    for k in range(depth):
+                        for m in range(rows):
+                            of = ia + (m0 + m) * row_a + (k0 + k) * col_a
+                            put(panel, k * ROWS + m, get(a, of))
+                        for m in range(rows, ROWS):
+                            put(panel, k * ROWS + m, zero)
+                    for j in range(0, columns, width):
+                        tile[:] = 0
+                        multiply_tile(panel, 0, depth, block, j, pitch, tile, 0, width)
+                        for m in range(rows):
+                            at = ic + (m0 + m) * N + n0 + j
+                            for n in range(min(width, columns - j)):
+                                c[at + n] += tile[m * width + n]
 
 
 def matmul(a, b):
@@ -137,29 +147,26 @@ def matmul(a, b):
     c = np.zeros(batch + (M, N), a.dtype)
     if not c.size or not K:
         return c
-    a, b = _strided(a), _strided(b)
-    a_of = np.broadcast_to(np.arange(a[1]).reshape(a[2]), batch).ravel()
-    b_of = np.broadcast_to(np.arange(b[1]).reshape(b[2]), batch).ravel()
+    a, matrices_a, *strides_a = _strided(a)
+    b, matrices_b, *strides_b = _strided(b)
+    a_of = plain(np.broadcast_to(matrices_a, batch)).reshape(-1)
+    b_of = plain(np.broadcast_to(matrices_b, batch)).reshape(-1)
     flat = c.reshape(-1)
-    parts = parallel.chunks(-(-M // ROWS), a_of.size * M * N * K)
-    for i, (at_a, at_b) in enumerate(zip(a_of, b_of)):
-        parallel.run(
-            lambda _, first, last, i=i, at_a=at_a, at_b=at_b: _multiply(
-                a[0], int(at_a) * M * K, *a[3],
-                b[0], int(at_b) * K * N, *b[3],
-                flat, i * M * N, N, K, first * ROWS, min(last * ROWS, M),
-            ),
-            parts,
-        )  # fmt: skip
+    panels = a_of.size * -(-M // ROWS)
+    parallel.run(
+        lambda _, start, stop: _multiply(
+            a, a_of, *strides_a, b, b_of, *strides_b, flat, M, N, K, start, stop
+        ),
+        parallel.chunks(panels, c.size * K),
+    )
     return c
 
 
 def _strided(x):
-    """(flat array, matrices in it, their batch shape, (row stride, column stride))."""
+    """(flat array, the numbers of its matrices in their batch shape, row stride, column stride)."""
     rows, columns = x.shape[-2:]
     batch = x.shape[:-2]
+    numbers = np.arange(int(np.prod(batch)), dtype=np.int64).reshape(batch)
     if not x.flags.c_contiguous and np.swapaxes(x, -1, -2).flags.c_contiguous:
-        flat, strides = np.swapaxes(x, -1, -2).reshape(-1), (1, rows)
-    else:
-        flat, strides = np.ascontiguousarray(x).reshape(-1), (columns, 1)
-    return plain(flat), int(np.prod(batch)), batch, strides
+        return plain(np.swapaxes(x, -1, -2)).reshape(-1), numbers, 1, rows
+    return plain(x).reshape(-1), numbers, columns, 1

@@ -14,6 +14,7 @@ for _depth in (20, 32, 44, 56, 110):
         _MODELS[f"cifar_resnet{_depth}_{_shortcut}"] = functools.partial(
             CifarResNet, _depth, _shortcut
         )
+_ABOUT = {"lenet5": "LeNet-5", "inception_small": "two Inception blocks"}
 
 
 def list_models():
@@ -24,6 +25,21 @@ def list_models():
     ['lenet5', 'inception_small']
     """
     return list(_MODELS)
+
+
+def describe(name):
+    """A few words on a network of ``list_models()``.
+
+    >>> from tinyconv.models.registry import describe
+    >>> describe("cifar_resnet20_A")
+    'residual net of depth 20, shortcuts padded with zeros'
+    """
+    make = _MODELS[name]
+    if isinstance(make, functools.partial):
+        depth, shortcut = make.args
+        how = {"A": "padded with zeros", "B": "projected (1x1 convolutions)"}[shortcut]
+        return f"residual net of depth {depth}, shortcuts {how}"
+    return _ABOUT[name]
 
 
 def get_model(name, **options):

@@ -31,6 +31,8 @@ class BasicBlock(nn.Module):
             self.shortcut = nn.Identity()
         elif shortcut == "A":
             self.shortcut = ZeroPadShortcut(in_channels, out_channels, stride)
+        elif shortcut != "B":
+            raise ValueError(f"BasicBlock: shortcut={shortcut!r}; wants 'A' or 'B'")
         else:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),

@@ -25,8 +25,7 @@ class _Numbered(Module):
             raise IndexError(f"index {index} is out of range for {len(children)} modules") from None
 
     def __setitem__(self, index, module):
-        name = list(self._modules)[operator.index(index)]
-        self._modules[name] = module
+        self.register_module(list(self._modules)[operator.index(index)], module)
 
     def append(self, module):
         """Add a module at the end; returns self."""

@@ -43,7 +43,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 def _fan(tensor, mode):
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"init: mode={mode!r}; wants 'fan_in' or 'fan_out'")
-    return fans(tensor)[mode == "fan_out"]
+    return fans(tensor)[mode == "fan_out"] or 1  # an empty weight has nothing to scale
 
 
 @no_grad()

@@ -9,6 +9,7 @@ import numpy as np
 from tinyconv.autograd import Tensor, no_grad
 from tinyconv.autograd.modes import state
 from tinyconv.autograd.tensor import RemovableHandle
+from tinyconv.nn.hooks import BackwardHooks, entered
 from tinyconv.ops.shape import check_device
 
 
@@ -62,6 +63,7 @@ class Module:
             _not_saved=set(),
             _forward_hooks=OrderedDict(),
             _forward_pre_hooks=OrderedDict(),
+            _backward_hooks=OrderedDict(),
         )
 
     def forward(self, *args, **kwargs):
@@ -69,9 +71,9 @@ class Module:
 
     def __call__(self, *args, **kwargs):
         if state.detector is not None:
-            with _entered(self):
+            with entered(self):
                 return self._call(args, kwargs)
-        if not (self._forward_hooks or self._forward_pre_hooks):
+        if not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks):
             return self.forward(*args, **kwargs)
         return self._call(args, kwargs)
 
@@ -80,7 +82,13 @@ class Module:
             changed = hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        watch = None
+        if self._backward_hooks:
+            watch = BackwardHooks(self, list(self._backward_hooks.values()))
+            args = watch.arguments(args)
         result = self.forward(*args, **kwargs)
+        if watch is not None:
+            result = watch.results(result)
         for hook in list(self._forward_hooks.values()):
             changed = hook(self, args, result)
             result = result if changed is None else changed
@@ -95,31 +103,13 @@ class Module:
         return RemovableHandle(self._forward_pre_hooks, hook)
 
     def register_full_backward_hook(self, hook):
-        """Call ``hook(module, grad_input, grad_output)`` when the result's gradient is known.
+        """Call ``hook(module, grad_input, grad_output)`` in each backward walk.
 
-        ``grad_input`` is that of the first argument if it is a recorded tensor. Unlike in
-        PyTorch the hook cannot replace gradients: use ``Tensor.register_hook``.
+        ``grad_output`` are the gradients of the results, ``grad_input`` those that this
+        module sends on to its positional arguments (None for others); the hook may return
+        others to be sent instead.
         """
-
-        def watch(module, args, result):
-            if not isinstance(result, Tensor) or not result.requires_grad:
-                return
-            x = args[0] if args and isinstance(args[0], Tensor) and args[0].requires_grad else None
-            outer = []  # the result's gradient comes first, the input's later
-
-            def at_result(g):
-                outer.append(g)
-                if x is None:
-                    hook(module, (None,), (g,))
-
-            def at_input(g):
-                hook(module, (g,), tuple(outer))
-
-            result.register_hook(at_result)
-            if x is not None:
-                x.register_hook(at_input)
-
-        return self.register_forward_hook(watch)
+        return RemovableHandle(self._backward_hooks, hook)
 
     # -- attributes -------------------------------------------------------------------
     def __setattr__(self, name, value):
@@ -171,29 +161,28 @@ class Module:
 
     def register_parameter(self, name, param):
         """Register a Parameter (or None for "there could be one") under ``name``."""
-        self._check_new(name, param, Parameter)
+        self._check_new(name, param, Parameter, self._parameters)
         self._parameters[name] = param
 
     def register_buffer(self, name, tensor, persistent=True):
         """Register a tensor that belongs to the state but is not trained."""
-        self._check_new(name, tensor, Tensor)
+        self._check_new(name, tensor, Tensor, self._buffers)
         self._buffers[name] = tensor
-        if not persistent:
-            self._not_saved.add(name)
+        (self._not_saved.discard if persistent else self._not_saved.add)(name)
 
     def register_module(self, name, module):
         """Register a child under ``name``, which need not be an identifier."""
-        self._check_new(name, module, Module)
+        self._check_new(name, module, Module, self._modules)
         self._modules[name] = module
 
     add_module = register_module
 
-    def _check_new(self, name, value, kind):
+    def _check_new(self, name, value, kind, table):
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"{name!r} must be a {kind.__name__}, got {type(value).__name__}")
         if "." in name or not name:
             raise KeyError(f"name {name!r} must be without dots and not empty")
-        if name not in self._modules and hasattr(self, name):
+        if name not in table and hasattr(self, name):
             raise KeyError(f"attribute {name!r} exists already")
 
     # -- the tree ----------------------------------------------------------------------
@@ -361,9 +350,10 @@ class Module:
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
         report, values = [], {}
-        for name in own.keys() & state_dict.keys():
-            value = state_dict[name]
-            values[name] = value = value.array if isinstance(value, Tensor) else np.asarray(value)
+        for name in own:
+            if name in state_dict:
+                value = state_dict[name]
+                values[name] = value.array if isinstance(value, Tensor) else np.asarray(value)
         for name in own:
             if name in values and values[name].shape != own[name].shape:
                 report.append(
@@ -402,27 +392,3 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}({extra}\n  " + "\n  ".join(lines) + "\n)"
-
-
-class _entered:
-    """Keeps the anomaly detector's list of module names while one is called."""
-
-    def __init__(self, module):
-        self.module = module
-
-    def __enter__(self):
-        self.detector = state.detector
-        stack = self.detector.modules
-        outer = stack[-1][1] if stack else None
-        name = next((p for p, m in outer.named_modules() if m is self.module), "") if outer else ""
-        stack.append(_Entry((name or type(self.module).__name__, self.module)))
-
-    def __exit__(self, *exc):
-        self.detector.modules.pop()
-
-
-class _Entry(tuple):
-    """(name, module), printing as the name."""
-
-    def __str__(self):
-        return self[0]

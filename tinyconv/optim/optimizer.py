@@ -1,6 +1,7 @@
 """What all optimisers share: groups of parameters, their state, and checks."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -27,7 +28,14 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups = []
         self.state = {}
-        params = list(params)
+        if isinstance(params, (set, frozenset)):
+            raise TypeError(f"{type(self).__name__}: a set has no order; give a list of parameters")
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{type(self).__name__}: wants parameters, got {type(params).__name__}; of a module "
+                "give .parameters()"
+            )
+        params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
             raise ValueError(f"{type(self).__name__}: got no parameters to optimise")
         for group in params if isinstance(params[0], dict) else [{"params": params}]:
@@ -54,6 +62,8 @@ class Optimizer:
             known.add(id(p))
         for name, (low, high) in self._limits.items():
             for value in group[name] if isinstance(group[name], tuple) else (group[name],):
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    raise TypeError(f"{type(self).__name__}: {name}={value!r} is not a number")
                 if not low <= value < high:
                     raise ValueError(
                         f"{type(self).__name__}: {name}={group[name]!r} must lie in [{low}, {high})"

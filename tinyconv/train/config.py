@@ -62,7 +62,9 @@ class TrainConfig:
     epochs: int = _option(8, "passes over the training images", 1)
     batch_size: int = _option(64, "images in a step", 1)
     optimizer: str = _option("adamw", "one of " + ", ".join(OPTIMIZERS))
-    lr: float | None = _option(None, "learning rate (the peak); default: the optimiser's usual", above=0)
+    lr: float | None = _option(
+        None, "learning rate (the peak); default: the optimiser's usual", above=0
+    )
     momentum: float = _option(0.9, "of sgd (Nesterov's) and rmsprop", 0, below=1)
     weight_decay: float | None = _option(
         None, "pull of the weights towards 0; default: the optimiser's usual", 0

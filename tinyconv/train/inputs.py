@@ -148,11 +148,11 @@ def check_fit(model, model_name, inputs):
 
 def _own_fault(error):
     """What else an error may be that came through code outside of tinyconv, and where; else ''."""
-    package = Path(__file__).parents[1]
+    ours = str(Path(__file__).parents[1])
     places = [
         f"{Path(frame.filename).name}, line {frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if package not in Path(frame.filename).parents and frame.filename[:1] != "<"
+        if not frame.filename.startswith((ours, "<")) and "-packages" not in frame.filename
     ]
     if not places:
         return ""

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -47,6 +47,11 @@ def load_model(run, model=None):
         path = next((f for f in files if f.exists()), None)
         if path is None:
             raise TrainError(f"{run}: holds no run (neither best.npz nor last.npz)")
+    if path.is_file() and path.stat().st_size and not _is_packed(path):
+        raise TrainError(
+            f"{path}: is no checkpoint; usage: tinyconv predict RUN IMAGE [IMAGE ...], where RUN "
+            "is a run folder or its best.npz"
+        )
     state = load_checkpoint(path)
     if not isinstance(state, dict) or "weights" not in state or "about" not in state:
         raise TrainError(f"{path}: is no checkpoint of a run: it holds no weights")
@@ -65,13 +70,24 @@ def load_model(run, model=None):
     return model.eval(), about
 
 
+def _is_packed(path):
+    """Whether a file begins as ``.npz`` files do; True where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"PK"
+    except OSError:
+        return True  # load_checkpoint tells why
+
+
 def predict(run, images, top=3, model=None):
     """The likeliest classes of images.
 
     Args:
         run: a run folder, or a checkpoint file.
         images: path, or list of paths, of pictures (with Pillow), ``.npy`` or IDX files; or an
-            array (C, H, W) or (N, C, H, W), bytes or floats from 0 to 1.
+            array (C, H, W) or (N, C, H, W), bytes from 0 to 255 or floats from 0 to 1, as the
+            data were before they were normalised: digits are white (255 or 1) on black. A run
+            on data of your own takes floats of any range.
         top: how many classes for each.
         model: the network, if it is one of your own.
 
@@ -79,7 +95,8 @@ def predict(run, images, top=3, model=None):
         list of ``Prediction``.
 
     Raises:
-        TrainError: for a run or an image that cannot be read or does not fit.
+        TrainError: for a run or an image that cannot be read or does not fit, for NaN, and for
+            values out of range.
     """
     model, about = load_model(run, model)
     shape, classes = tuple(about["shape"]), about["classes"]
@@ -91,7 +108,7 @@ def predict(run, images, top=3, model=None):
     normalize = Normalize(about["mean"], about["std"]) if about["mean"] else None
     found = []
     for name, array in named:
-        batch = _as_batch(name, array, shape)
+        batch = _as_batch(name, array, shape, scaled=normalize is not None)
         for start in range(0, len(batch), _BATCH):
             part = batch[start : start + _BATCH]
             with no_grad():
@@ -147,8 +164,8 @@ def _read_picture(path, shape):
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def _as_batch(name, array, shape):
-    """float32 (N, C, H, W) from 0 to 1."""
+def _as_batch(name, array, shape, scaled):
+    """float32 (N, C, H, W); from 0 to 1 if ``scaled``."""
     array = np.asarray(array)
     given = array.shape
     if array.ndim == 2:
@@ -161,6 +178,22 @@ def _as_batch(name, array, shape):
             f"{name}: holds {array.dtype} of shape {given}, the network wants images of "
             f"{'x'.join(map(str, shape))}"
         )
+    _check_values(name, array, scaled)
     if array.dtype.kind != "f":
         return array.astype(np.float32) / np.float32(255)
     return array.astype(np.float32)
+
+
+def _check_values(name, array, scaled):
+    """Raise ``TrainError`` for NaN, infinity, and numbers out of range."""
+    if not array.size:
+        raise TrainError(f"{name}: holds no image (shape {array.shape})")
+    if not np.isfinite(array).all():
+        raise TrainError(f"{name}: holds NaN or infinity")
+    kind, most = ("floats", 1) if array.dtype.kind == "f" else ("whole numbers", 255)
+    low, high = array.min(), array.max()
+    if (scaled or kind != "floats") and (low < 0 or high > most):
+        raise TrainError(
+            f"{name}: holds {kind} from {low:g} to {high:g}, the network wants "
+            "bytes from 0 to 255 or floats from 0 to 1"
+        )

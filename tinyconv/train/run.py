@@ -15,7 +15,14 @@ from tinyconv.train.checkpoint import write_atomically
 from tinyconv.train.config import TrainConfig
 from tinyconv.train.errors import TrainError
 from tinyconv.train.folder import RunFolder
-from tinyconv.train.inputs import check_fit, check_threads, named_data, named_model, own_data, short_name
+from tinyconv.train.inputs import (
+    check_fit,
+    check_threads,
+    named_data,
+    named_model,
+    own_data,
+    short_name,
+)
 from tinyconv.train.loop import TEST_BATCH, Trainer
 
 #: settings that may differ when a run goes on: they change no result
@@ -104,8 +111,8 @@ def _begin(trainer, resumed):
 
 def _end(trainer):
     history, folder, say, at = trainer.history, trainer.folder, trainer.say, trainer.at
-    ended = f"interrupted after {at.epoch} epochs and {at.batch} steps; "
-    ended += "nothing was saved" if folder is None else f"all is saved. Go on with: {_call(trainer)}"
+    kept = "nothing was saved" if folder is None else "all is saved. Go on with: " + _call(trainer)
+    ended = f"interrupted after {at.epoch} epochs and {at.batch} steps; {kept}"
     try:
         if folder is not None:
             _draw(trainer)

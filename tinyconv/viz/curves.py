@@ -32,7 +32,7 @@ def curves(history, title=""):
         loss, accuracy = fig.subplots(1, 2)
         _panel(loss, records, "loss", 1, "cross entropy (nats)")
         _panel(accuracy, records, "accuracy", 100, "accuracy (%)")
-        loss.set_ylim(bottom=0)
+        loss.set_ylim(0, 1.1 * loss.dataLim.y1 or 1)
         _name_lines(loss, records)
         _mark_best(accuracy, records)
         if title:
@@ -54,12 +54,15 @@ def _panel(axes, records, what, scale, unit):
         values = [r.get(f"{half}_{what}") for r in records]
         if None not in values:
             values = [scale * v for v in values]
-            axes.plot(epochs, values, color=colour, marker=shape, label=name, **marker)
+            axes.plot(
+                epochs, values, color=colour, marker=shape, label=name, clip_on=False, **marker
+            )
     axes.set_xlabel("epoch")
     axes.set_ylabel(unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(records) == 1:
-        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+        axes.set_xticks(epochs)
 
 
 def _name_lines(axes, records):

@@ -8,7 +8,7 @@ from tinyconv.viz.style import GREY, TEST, figure
 def mistakes(images, labels, probabilities, classes=None, most=24, title=""):
     """Draw the hardest mistakes: those whose right class got the least probability.
 
-    Under each image stands what the network said, how sure it was, and what is right.
+    Above each image stands what the network said and how sure it was, below what is right.
 
     Args:
         images: array (N, C, H, W), C 1 or 3; bytes, or floats of any range.
@@ -29,8 +29,9 @@ def mistakes(images, labels, probabilities, classes=None, most=24, title=""):
     >>> from tinyconv.viz import mistakes
     >>> images = np.zeros((2, 1, 4, 4), np.uint8)
     >>> fig = mistakes(images, [0, 1], np.array([[0.9, 0.1], [0.8, 0.2]]))
-    >>> fig.get_suptitle()
-    '1 of 2 images is wrong: said (how sure) above, right below'
+    >>> print(fig.get_suptitle())
+    1 of 2 held-out images is wrong
+    above: what the net said and how sure it was; below: what it is
     """
     images, labels = np.asarray(images), np.asarray(labels)
     probabilities = np.asarray(probabilities)
@@ -69,14 +70,16 @@ def mistakes(images, labels, probabilities, classes=None, most=24, title=""):
             )  # fmt: skip
 
     rows = max(1, -(-len(shown) // 6))
-    return figure(draw, 9.6, 0.6 + 1.95 * rows)
+    return figure(draw, 9.6, 0.8 + 1.95 * rows)
 
 
 def _count(wrong, total, shown):
-    text = f"{wrong:,} of {total:,} images {'is' if wrong == 1 else 'are'} wrong"
+    text = f"{wrong:,} of {total:,} held-out images {'is' if wrong == 1 else 'are'} wrong"
     if shown < wrong:
-        text += f"; the {shown} hardest"
-    return text + (": said (how sure) above, right below" if shown else "")
+        text += f", here are the {shown} hardest"
+    if not shown:
+        return text
+    return text + "\nabove: what the net said and how sure it was; below: what it is"
 
 
 def _show(axes, image):
