@@ -31,6 +31,7 @@ peers: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet -e '.[test,peers]'
 
 $(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "tinyconv needs Python 3.11 or newer; give one: make train PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinyconv
-from tinyconv import cli, train
+from tinyconv import cli, data, train
 from tinyconv.cli import main
 
 
@@ -36,16 +36,23 @@ def process(*words, **environment):
         ("train --augment flip", "unknown augment 'flip'"),
         ("train --bathc-size 3", "unknown argument '--bathc-size'; did you mean '--batch-size'"),
         ("train --epoch 3", "unknown argument '--epoch'; did you mean '--epochs'"),
-        ("train extra", "unknown argument 'extra'"),
+        ("train extra", "unknown argument 'extra'; see `tinyconv train --help`"),
         ("train --epochs many", "argument --epochs: invalid int value: 'many'"),
         ("train --epochs", "argument --epochs: expected one argument"),
         ("train --epochs 0", "epochs=0 must be at least 1"),
-        ("train --lr -1", "lr=-1.0 must be at least 0"),
+        ("train --lr -1", "lr=-1.0 must be above 0"),
+        ("train --label-smoothing 1", "label_smoothing=1.0 must be from 0 to below 1"),
+        ("train --momentum 0.5", "momentum=0.5 has no effect with optimizer 'adamw'"),
+        ("train --milestones 3", "milestones=[3] has no effect with schedule 'onecycle'"),
+        ("train --schedule multistep --milestones 9", "must lie below epochs=8"),
+        ("train --dataset mnist --data-root nonexist", "error: folder nonexist does not exist"),
         ("train --model-options in_channels", "--model-options wants NAME=VALUE"),
         ("train --model-options colour=3 --model lenet5", "lenet5: cannot be built with"),
         ("train --model lenet5 --model-options in_channels=2", "does not take the 1x28x28 images"),
         ("train --model lenet5 --model-options num_classes=9", "is out of range: lenet5 has 9"),
-        ("train --resume nowhere", "nowhere: holds no run"),
+        ("train --resume nowhere", "nowhere: the folder does not exist"),
+        ("train --resume held/config.json", "is a file; a run is resumed by its folder: --resume"),
+        ("train --out file", "file: is a file, not a folder"),
         ("train --resume nowhere --out x", "leave out --out"),
         ("train --resume nowhere --epochs 3", "leave out epochs"),
         ("train --out file/run", "file/run: cannot write the run there"),
@@ -62,11 +69,13 @@ def process(*words, **environment):
         ("summary lenet5 --input 3x2", "--input='3x2' must be channels x height x width"),
         ("summary lenet5 --input 1x32x32", "lenet5 does not take images of 1x32x32: linear"),
         ("summary lenet5 --classes 0", "--classes=0 must be at least 1"),
-        ("doctor --fast", "unknown argument '--fast'"),
+        ("doctor --fast", "unknown argument '--fast'; see `tinyconv doctor --help`"),
+        ("predict d.png d.png", "d.png: is no checkpoint; usage: tinyconv predict RUN IMAGE"),
     ],
 )
 def test_user_errors(words, message, tmp_path, capsys):
     (tmp_path / "file").write_text("")
+    (tmp_path / "d.png").write_bytes(b"\x89PNG")
     (tmp_path / "held").mkdir()
     (tmp_path / "held" / "config.json").write_text("{")
     (tmp_path / "bad").mkdir()
@@ -77,7 +86,7 @@ def test_user_errors(words, message, tmp_path, capsys):
     assert err.startswith("tinyconv: error: ") and message in err
     assert "Traceback" not in err and out == ""
     assert (tmp_path / "held" / "config.json").read_text() == "{"
-    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "nonexist").exists()
 
 
 def test_faults_of_our_own_keep_their_traceback(monkeypatch):
@@ -94,6 +103,60 @@ def test_full_disk(tmp_path, monkeypatch, capsys):
     assert main(["train", "--model", "lenet5", "--out", "a"]) == 2
     message = capsys.readouterr().err
     assert message == "tinyconv: error: a/last.npz: cannot be written (No space left on device)\n"
+
+
+def test_a_download_that_fails_is_one_sentence(monkeypatch, capsys, tmp_path):
+    source = data.datasets._SOURCES["mnist"]._replace(mirrors=("http://127.0.0.1:9/",))
+    monkeypatch.setitem(data.datasets._SOURCES, "mnist", source)
+    assert main(["train", "--dataset", "mnist", "--data-root", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "tried http://127.0.0.1:9/train-images" in err
+    assert "give the folder that holds the files by --data-root" in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+@pytest.mark.parametrize("words", ["doctor", "models", "--help", "train --model lenet5 --out a"])
+def test_output_that_cannot_be_written(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tinyconv", *words.split()], stdout=full,
+            stderr=subprocess.PIPE, text=True, timeout=200,
+        )  # fmt: skip
+    message = "tinyconv: error: the output cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (2, message)
+    assert not os.path.exists("a")
+
+
+@pytest.mark.parametrize("words", ["doctor", "train --model lenet5 --out a", "summary lenet5"])
+def test_a_senseless_number_of_threads_in_the_environment(words):
+    done = process(*words.split(), TINYCONV_NUM_THREADS="abc")
+    message = "TINYCONV_NUM_THREADS='abc': wants a whole number of at least 1"
+    assert (done.returncode, done.stderr) == (2, f"tinyconv: error: {message}\n")
+
+
+def test_more_memory_than_there_is(monkeypatch, capsys):
+    def huge(*_, **__):
+        raise MemoryError("Unable to allocate 37.3 GiB")
+
+    monkeypatch.setattr(cli, "summary", huge)
+    assert main(["summary", "lenet5", "--input", "1x100000x100000"]) == 2
+    err = capsys.readouterr().err
+    assert "images of 1x100000x100000 need more memory than there is" in err
+    monkeypatch.setattr(cli.train, "fit", huge)
+    assert main(["train"]) == 2 and "out of memory" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_command_line_is_loaded(tmp_path):
+    script = (
+        "import runpy, sys, tinyconv\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'tinyconv.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "runpy.run_module('tinyconv', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "tinyconv: aborted\n")
 
 
 def test_nan_loss(capsys):
@@ -130,6 +193,7 @@ def test_train_predict_resume(tmp_path, capsys):
 def test_models_and_summary(capsys):
     assert main(["models"]) == 0
     out = capsys.readouterr().out
+    assert "1x28x28" in out and "3x32x32" in out and "shortcuts padded with zeros" in out
     assert "inception_small" in out and "97,298 parameters" in out and "269,722" in out
     assert main(["summary", "cifar-resnet20-a"]) == 0
     out = capsys.readouterr().out
@@ -170,5 +234,8 @@ def test_as_a_process():
     assert (done.returncode, done.stdout.strip()) == (0, tinyconv.__version__)
     done = process()
     assert done.returncode == 0 and "warmup" in done.stdout
+    for name in ("NUM_THREADS", "CACHE", "KERNEL_CACHE", "QUIET"):
+        assert f"TINYCONV_{name} " in done.stdout
+    assert "white on black" in " ".join(process("predict", "--help").stdout.split())
     done = process("train", "--model", "x")
     assert done.returncode == 2 and done.stderr.startswith("tinyconv: error: unknown model 'x'")

@@ -6,6 +6,7 @@ traceback always means a fault of tinyconv's own. Ctrl-C ends with 130, as shell
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import json
 import os
@@ -92,7 +93,8 @@ def _print(*words, end="\n"):
 
 def _drop_output():
     """What still waits to be written goes nowhere, so that Python's exit does not fail on it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it need not be a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _main(argv):

@@ -162,7 +162,23 @@ def test_cache_is_used_without_a_root(small):
     assert len(load("mnist", download=False)) == 6
 
 
+def test_a_root_that_is_not_there(small, tmp_path):
+    with pytest.raises(FileNotFoundError, match="folder .*/root does not exist"):
+        load("mnist", root=tmp_path / "root")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileNotFoundError, match="file is a file, not a folder"):
+        load("mnist", root=tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("train", ["yes", 1, None])
+def test_train_is_true_or_false(train):
+    with pytest.raises(ValueError, match=f"load: train={train!r} must be True or False"):
+        load("digits", train=train)
+
+
 def test_nowhere(small, tmp_path):
+    (tmp_path / "root").mkdir()
     with pytest.raises(FileNotFoundError) as error:
         load("mnist", root=tmp_path / "root", download=False)
     for part in (

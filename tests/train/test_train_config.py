@@ -30,7 +30,16 @@ def test_json_round_trip():
         (dict(epochs=True), ["epochs=True must be a whole number"]),
         (dict(lr=float("nan")), ["lr=nan must be a finite number"]),
         (dict(lr="fast"), ["lr='fast'"]),
-        (dict(momentum=1.5), ["momentum=1.5 must be from 0 to 1"]),
+        (dict(momentum=1.5), ["momentum=1.5 must be from 0 to below 1"]),
+        (dict(lr=0), ["lr=0 must be above 0"]),
+        (dict(label_smoothing=1), ["label_smoothing=1 must be from 0 to below 1"]),
+        (dict(momentum=0.5), ["momentum=0.5 has no effect", "'adamw'", "sgd and rmsprop"]),
+        (dict(optimizer="Adam", momentum=0.9), ["no effect with optimizer 'adam'"]),
+        (dict(milestones=[2]), ["no effect with schedule 'onecycle'", "used by multistep"]),
+        (dict(gamma=0.5), ["gamma=0.5 has no effect", "step and multistep"]),
+        (dict(step_epochs=3), ["step_epochs=3 has no effect", "used by step"]),
+        (dict(schedule="multistep", milestones=[2, 8]), ["must lie below epochs=8"]),
+        (dict(data_root="folder"), ["data_root has no effect with 'digits'"]),
         (dict(label_smoothing=-0.1), ["label_smoothing=-0.1"]),
         (dict(schedule="multistep"), ["milestones"]),
         (dict(milestones=[0, 3]), ["milestones"]),
@@ -45,6 +54,16 @@ def test_refusals(options, words):
         TrainConfig.make(**options)
     for word in words:
         assert word in str(error.value)
+
+
+def test_only_choices_can_be_idle():
+    """Defaults are no contradiction, nor what an older config.json holds."""
+    for options in (dict(optimizer="adam"), dict(schedule="none"), dict(dataset="digits")):
+        assert TrainConfig.make(**options).momentum == 0.9
+    chosen = TrainConfig.make(schedule="step", gamma=0.5, step_epochs=2)
+    assert (chosen.gamma, chosen.step_epochs) == (0.5, 2)
+    assert TrainConfig.make(schedule="multistep", milestones=[7]).milestones == [7]
+    assert TrainConfig.from_json('{"optimizer": "adam", "momentum": 0.5}').momentum == 0.5
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"epoch": 3}', '{"epochs": "many"}', "null"])

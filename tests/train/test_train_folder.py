@@ -30,16 +30,20 @@ def test_a_folder_that_holds_a_run(tmp_path):
 def test_nothing_to_resume(tmp_path):
     with pytest.raises(TrainError, match="holds no run"):
         RunFolder(tmp_path, resume=True)
-    with pytest.raises(TrainError, match="holds no run"):
+    with pytest.raises(TrainError, match="b: the folder does not exist"):
         RunFolder(tmp_path / "b", resume=True)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "last.npz").write_text("")
+    with pytest.raises(TrainError, match=f"last.npz: is a file; .* --resume {tmp_path}$"):
+        RunFolder(tmp_path / "last.npz", resume=True)
 
 
 def test_unwritable(tmp_path):
     (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(TrainError, match=r"cannot write the run there \(.+\)"):
-            RunFolder(path)
+    with pytest.raises(TrainError, match="file: is a file, not a folder"):
+        RunFolder(tmp_path / "file")
+    with pytest.raises(TrainError, match=r"cannot write the run there \(.+\)"):
+        RunFolder(tmp_path / "file" / "run")
     with pytest.raises(TrainError, match="cannot write a run there"):
         RunFolder.new("a", tmp_path / "file")
 

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 
 import numpy as np
@@ -119,6 +120,7 @@ def test_nan_loss_names_step_and_layer(tiny_data, tmp_path, lines):
     for words in (
         "step 17 (epoch 2, batch 4 of 13)", "the loss is nan", "First at fault: Explodes itself",
         "op Mul", "made", "infinite", "Try a lower learning rate", "last.npz is from before",
+        "in a new run (--lr: it was", "would lead to the same",
     ):  # fmt: skip
         assert words in text
     state = load_checkpoint(tmp_path / "a" / "last.npz")
@@ -160,7 +162,7 @@ def test_a_rate_that_is_too_high(make_net, tiny_data, lines):
 
 def test_nan_images(make_net, tiny_data, lines):
     tiny_data[0].tensors[0].array[7, 0, 0, 0] = np.nan
-    with pytest.raises(NonFiniteError, match="images of this batch hold NaN"):
+    with pytest.raises(NonFiniteError, match="images of this batch hold NaN.*data$"):
         run(make_net(), tiny_data, lines)
 
 
@@ -209,6 +211,28 @@ def test_a_bad_label_that_comes_late(make_net, lines):
 def test_network_that_does_not_classify(tiny_data, lines):
     with pytest.raises(TrainError, match=r"gives shape \[1, 2, 6, 7\] for one image"):
         run(nn.Sequential(nn.ReLU()), tiny_data, lines)
+
+
+def test_a_fault_in_the_networks_own_code(tiny_data, lines):
+    """It may be the image's shape or the code: both are said, the original is the cause."""
+
+    class Faulty(nn.Module):
+        def forward(self, x):
+            raise ValueError("no such gate")
+
+    with pytest.raises(TrainError, match="Faulty does not take the 2x6x7 images") as error:
+        run(Faulty(), tiny_data, lines)
+    place = r"or its own code has a fault \(ValueError at test_train_loop.py, line \d+\): no such"
+    assert re.search(place, str(error.value))
+    assert isinstance(error.value.__cause__, ValueError)
+    with pytest.raises(TrainError) as error:
+        run("lenet5", tiny_data, lines)
+    assert "fault" not in str(error.value)
+
+
+def test_more_threads_than_processors(make_net, tiny_data, lines):
+    run(make_net(), tiny_data, lines, threads=1024)
+    assert any(line.startswith("note: threads=1024, but there are") for line in lines)
 
 
 def test_refused_arguments(make_net, tiny_data, lines):

@@ -42,6 +42,24 @@ def test_curves_of_any_length(count):
         viz.curves([])
 
 
+def test_curves_of_one_epoch():
+    """One mark in the middle of each panel, whole, over the tick of its epoch alone."""
+    loss, accuracy = viz.curves(RECORDS[:1]).axes
+    for axes in (loss, accuracy):
+        assert axes.get_xlim() == (0.5, 1.5) and list(axes.get_xticks()) == [1]
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            assert not line.get_clip_on() or line.get_fillstyle() == "none"
+            assert all(low < y < high for y in line.get_ydata())
+    assert loss.get_ylim()[0] == 0
+
+
+def test_titles_fit_into_the_picture():
+    images, labels = np.zeros((12_000, 1, 4, 4), np.uint8), np.zeros(12_000, int)
+    figure = viz.mistakes(images, labels, np.tile([0.1, 0.9], (12_000, 1)))
+    assert figure._suptitle.get_window_extent().x1 < figure.bbox.x1
+
+
 @pytest.mark.parametrize("channels, dtype", [(1, np.uint8), (3, np.float32)])
 def test_mistakes_hardest_first(channels, dtype):
     rng = np.random.default_rng(0)
@@ -57,7 +75,7 @@ def test_mistakes_hardest_first(channels, dtype):
     right = [axes.texts[0].get_text() for axes in figure.axes if axes.texts]
     assert right == ["is d", "is b", "is c"]
     assert [s[0] for s in said] == ["a", "c", "d"] and said[0] == "a (50 %)"
-    assert figure.get_suptitle().startswith("3 of 40 images are wrong")
+    assert figure.get_suptitle().startswith("3 of 40 held-out images are wrong\nabove: ")
     assert pixels(figure).std() > 10
 
 

@@ -79,6 +79,31 @@ def test_own_network(make_net, tiny_data, tmp_path):
         load_model(tmp_path / "a", tc.models.LeNet5())
 
 
+def test_values_out_of_range(run, tmp_path, digits, make_net, tiny_data):
+    image = digits.images[0].astype(np.float32) / 255
+    broken = image.copy()
+    broken[0, 3, 4] = np.nan
+    for given, words in (
+        (broken, "image: holds NaN or infinity"),
+        (digits.images[0].astype(np.float32), "holds floats from 0 to 255, .*floats from 0 to 1"),
+        (2 * image - 1, "holds floats from -1 to 1, the network wants bytes from 0 to 255 or"),
+        (digits.images[0].astype(int) * 2, "holds whole numbers from 0 to 510"),
+        (np.zeros((0, 1, 28, 28), np.uint8), "holds no image"),
+    ):
+        with pytest.raises(TrainError, match=words):
+            predict(run, given)
+    fit(model=make_net(), dataset=tiny_data, epochs=1, out=tmp_path / "a", say=lambda line: None)
+    nan = np.full((2, 6, 7), np.nan)
+    with pytest.raises(TrainError, match="NaN"):
+        predict(tmp_path / "a", nan, model=make_net())
+
+
+def test_an_image_where_the_run_should_be(tmp_path, digits):
+    Image.fromarray(digits.images[0, 0]).save(tmp_path / "d0.png")
+    with pytest.raises(TrainError, match=r"d0.png: is no checkpoint; usage: tinyconv predict RUN"):
+        predict(tmp_path / "d0.png", tmp_path / "d0.png")
+
+
 def test_refusals(run, tmp_path, digits, monkeypatch):
     (tmp_path / "a.png").write_text("no picture")
     (tmp_path / "a.npy").write_text("no array")

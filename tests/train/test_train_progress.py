@@ -1,6 +1,9 @@
+import os
 import signal
+import struct
 import sys
 import threading
+import time
 
 import pytest
 
@@ -25,6 +28,31 @@ def test_bar_with_tqdm(capsys):
     assert "epoch 1/1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("has_tqdm", [True, False])
+@pytest.mark.parametrize("columns", [80, 60, 132])
+def test_bar_is_as_wide_as_the_terminal(has_tqdm, columns, monkeypatch):
+    if has_tqdm:
+        pytest.importorskip("tqdm")
+    else:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    termios, fcntl = pytest.importorskip("termios"), pytest.importorskip("fcntl")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with open(ours, "rb") as terminal, open(theirs, "w") as err:
+        monkeypatch.setattr(sys, "stderr", err)
+        with Bar(133, label="epoch 1/8", shown=True) as bar:
+            for _ in range(5):
+                bar.step("loss 0.1234, accuracy 97.12%")
+                time.sleep(0.11)
+        drawn = os.read(terminal.fileno(), 100_000).decode()
+    lines = [line for line in drawn.split("\r") if line.strip()]
+    assert "\n" not in drawn and len(lines) >= 3
+    assert max(map(len, lines)) <= columns
+    if columns >= 80:
+        assert "accuracy 97.12%" in lines[-1]
+
+
 def test_bar_is_silent_elsewhere(capsys):
     with Bar(5) as bar:
         bar.step()
@@ -39,6 +67,14 @@ def test_guard_puts_the_handler_back():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_guard_takes_sigterm_as_ctrl_c():
+    before = signal.getsignal(signal.SIGTERM)
+    with InterruptGuard(message="") as guard:
+        signal.raise_signal(signal.SIGTERM)
+        assert guard.asked
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_guard_leaves_ignored_signals_and_other_threads_alone():

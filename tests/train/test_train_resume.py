@@ -191,10 +191,29 @@ def test_resume_refusals(make_net, tiny_data, tmp_path, lines):
         fit(model=net, dataset=tiny_data, resume=tmp_path / "a", say=lines.append)
 
 
+def test_resume_without_its_checkpoint(make_net, tiny_data, tmp_path, lines):
+    """What is left of a run is not taken for its beginning."""
+    folder = tmp_path / "a"
+    fit(model=make_net(), dataset=tiny_data, out=folder, say=lines.append, epochs=2)
+    (folder / "last.npz").unlink()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    words = "last.npz is missing.*log.jsonl has 2 epochs and best.npz holds weights: nothing was"
+    with pytest.raises(TrainError, match=words):
+        fit(model=make_net(), dataset=tiny_data, resume=folder, say=lines.append)
+    (folder / "best.npz").unlink()
+    with pytest.raises(TrainError, match="log.jsonl has 2 epochs: nothing was touched"):
+        fit(model=make_net(), dataset=tiny_data, resume=folder, say=lines.append)
+    for path in folder.iterdir():
+        assert path.name == ".lock" or path.read_bytes() == before[path.name]
+    (folder / "log.jsonl").write_text("")  # it had not come further than its settings
+    assert len(fit(model=make_net(), dataset=tiny_data, resume=folder, say=lines.append)) == 2
+
+
 def test_a_finished_run_stays_as_it_is(make_net, tiny_data, tmp_path, lines):
     fit(model=make_net(), dataset=tiny_data, out=tmp_path / "a", say=lines.append, epochs=2)
     before = load_checkpoint(tmp_path / "a" / "last.npz")["weights"]
     history = fit(model=make_net(7), dataset=tiny_data, resume=tmp_path / "a", say=lines.append)
     assert len(history) == 2 and not history.interrupted
+    assert "this run is finished: all of its 2 epochs are done" in lines
     assert_same(before, load_checkpoint(tmp_path / "a" / "last.npz")["weights"])
     assert_same(before, values_of(history.model))

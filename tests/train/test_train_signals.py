@@ -86,6 +86,37 @@ def test_ctrl_c_then_kill_then_to_the_end(whole, tmp_path):
     assert_equal_outcome(whole, folder)
 
 
+def test_sigterm_saves_too(tmp_path):
+    folder = tmp_path / "part"
+    process = begin(*SETTINGS, "--out", str(folder))
+    wait_until_within(process, folder, 0)
+    process.terminate()
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
+    assert f"Go on with: tinyconv train --resume {folder}" in out
+
+
+def test_ctrl_c_while_the_pictures_are_drawn(tmp_path):
+    script = (
+        "import signal, sys; from tinyconv import cli, viz\n"
+        "viz.curves = lambda *_: signal.raise_signal(signal.SIGINT)\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    folder = tmp_path / "a"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "train", "--model", "lenet5", "--out", str(folder),
+         "--epochs", "1", "--batch-size", "500"],
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 130 and "Traceback" not in done.stderr
+    assert "training is complete and saved; the pictures are drawn by: " in done.stdout
+    assert f"tinyconv train --resume {folder}" in done.stdout
+    assert not (folder / "curves.png").exists()
+    out, err = begin("--resume", str(folder)).communicate(timeout=100)
+    assert "this run is finished" in out and "goes on" not in out, err
+    assert (folder / "curves.png").exists() and (folder / "mistakes.png").exists()
+
+
 def test_second_ctrl_c_aborts(tmp_path):
     script = (
         "import signal, sys; from tinyconv.cli import main; from tinyconv.train import loop\n"

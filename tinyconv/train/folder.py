@@ -36,13 +36,14 @@ class RunFolder:
 
     def __init__(self, path, resume=False):
         self.path = Path(path)
-        if resume and self.path.is_file():
+        is_file = os.path.isfile(path)  # which, unlike Path's, never raises
+        if resume and is_file:
             raise TrainError(
                 f"{path}: is a file; a run is resumed by its folder: --resume {self.path.parent}"
             )
-        if resume and not self.path.exists():
+        if resume and not os.path.exists(path):
             raise TrainError(f"{path}: the folder does not exist, so there is no run to resume")
-        if self.path.is_file():
+        if is_file:
             raise TrainError(f"{path}: is a file, not a folder")
         if resume and not (self.path / "config.json").is_file():
             raise TrainError(f"{path}: holds no run (no config.json), so there is none to resume")
