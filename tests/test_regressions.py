@@ -272,5 +272,5 @@ def test_optimisers_refuse_what_has_no_order():
     p = nn.Parameter(tc.ones(1))
     with pytest.raises(TypeError, match="set has no order"):
         tc.optim.SGD({p})
-    with pytest.raises(TypeError, match=r"give \.parameters\(\)"):
+    with pytest.raises(TypeError, match="has them in"):
         tc.optim.SGD(nn.Linear(1, 1))

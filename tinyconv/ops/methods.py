@@ -22,7 +22,8 @@ _METHODS = {
     "logical_and logical_or logical_xor logical_not "
     "bitwise_and bitwise_or bitwise_xor bitwise_not isnan isfinite allclose equal",
     pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf sign abs relu",
-    shape: "reshape view expand permute transpose t flatten squeeze unsqueeze flip to clone contiguous",
+    shape: "reshape view expand permute transpose t flatten squeeze unsqueeze "
+    "flip to clone contiguous",
     index: "gather index_select masked_fill",
     join: "split chunk unbind",
     reduce: "sum mean var std amax amin max min argmax argmin any all norm logsumexp",

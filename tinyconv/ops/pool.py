@@ -82,7 +82,7 @@ def avg_pool2d(x, window, output, count_include_pad, divisor_override):
 
 
 def adaptive_windows(size, out):
-    """(2, out) starts and stops: window p covers floor(p size / out) to ceil((p + 1) size / out)."""
+    """(2, out) starts and stops: floor(p size / out) to ceil((p + 1) size / out)."""
     p = np.arange(out)
     return np.stack([p * size // out, -(-(p + 1) * size // out)]).astype(np.int64)
 

@@ -29,11 +29,11 @@ class Optimizer:
         self.param_groups = []
         self.state = {}
         if isinstance(params, (set, frozenset)):
-            raise TypeError(f"{type(self).__name__}: a set has no order; give a list of parameters")
+            raise TypeError(f"{type(self).__name__}: a set has no order; give a list")
         if not isinstance(params, Iterable):
             raise TypeError(
-                f"{type(self).__name__}: wants parameters, got {type(params).__name__}; of a module "
-                "give .parameters()"
+                f"{type(self).__name__}: wants parameters, got {type(params).__name__}; a module "
+                "has them in .parameters()"
             )
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
