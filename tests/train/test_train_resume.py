@@ -214,6 +214,6 @@ def test_a_finished_run_stays_as_it_is(make_net, tiny_data, tmp_path, lines):
     before = load_checkpoint(tmp_path / "a" / "last.npz")["weights"]
     history = fit(model=make_net(7), dataset=tiny_data, resume=tmp_path / "a", say=lines.append)
     assert len(history) == 2 and not history.interrupted
-    assert "this run is finished: all of its 2 epochs are done" in lines
+    assert "this run is finished: 2 of 2 epochs are done" in lines
     assert_same(before, load_checkpoint(tmp_path / "a" / "last.npz")["weights"])
     assert_same(before, values_of(history.model))

@@ -53,7 +53,7 @@ def _place(x, n0, n1, c0, channels, planes, Hp, Wp, top, left, spread_h, spread_
     C, H, W = x.shape[1:]
     flat = x.reshape(-1)
     planes[: (n1 - n0) * channels * Hp * Wp] = 0
-    first = max(0, -(left // spread_w) if left < 0 else 0)
+    first = 0
     while left + first * spread_w < 0:
         first += 1
     last = min(W, (Wp - 1 - left) // spread_w + 1)

@@ -24,7 +24,7 @@ class History:
     Attributes:
         records: a dict for each epoch, as in ``log.jsonl``: ``epoch`` and the ``FIELDS``.
         folder: the run folder (Path), or None if nothing was written.
-        interrupted: True if Ctrl-C ended the run early.
+        interrupted: True if Ctrl-C or SIGTERM ended the run early.
         compile_seconds: compile time of this call, the checks before the first step included.
         model: the network with the weights of the last step.
 

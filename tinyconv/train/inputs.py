@@ -48,7 +48,7 @@ def named_data(config):
             "--data-root (in Python data_root=)"
         ) from error
     except (OSError, ValueError) as error:
-        raise TrainError(str(error)) from error
+        raise TrainError(" ".join(str(error).split())) from error  # one line
     normalize = Normalize(train.mean, train.std)
     shape = train.images.shape[1:]
     train.transform = Compose([*_augmentation(config.augment, shape), normalize])

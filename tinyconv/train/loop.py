@@ -123,7 +123,7 @@ class Trainer:
 
     # -- the loop ----------------------------------------------------------------------
     def run(self):
-        """Train from where we are to the end, or to the first Ctrl-C.
+        """Train from where we are to the end, or to the first Ctrl-C or SIGTERM.
 
         Returns:
             the ``History``.

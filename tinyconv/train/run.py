@@ -45,7 +45,8 @@ def fit(config=None, *, model=None, dataset=None, out=None, resume=None, say=pri
         options: fields of ``TrainConfig``, like ``epochs=2``.
 
     Returns:
-        ``History``. After Ctrl-C its ``interrupted`` is True, and ``resume`` goes on, bit for bit.
+        ``History``. After Ctrl-C or SIGTERM its ``interrupted`` is True, and ``resume`` goes on,
+        bit for bit.
 
     Raises:
         TrainError: for settings, data or a folder that cannot be used, in one sentence.
@@ -104,7 +105,7 @@ def _begin(trainer, resumed):
         folder.rewrite_log(trainer.history.records)
     at = trainer.at
     if resumed and at.epoch >= config.epochs:
-        say(f"this run is finished: all of its {config.epochs} epochs are done")
+        say(f"this run is finished: {at.epoch} of {config.epochs} epochs are done")
     elif resumed:
         say(f"goes on after {at.epoch} of {config.epochs} epochs and {at.batch} steps")
 
