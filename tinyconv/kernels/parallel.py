@@ -11,7 +11,8 @@ import os
 import queue
 import threading
 
-_MAX_CHUNKS = 16
+#: the more chunks, the evener the load; but each is a call from Python, with buffers of its own
+_MAX_CHUNKS = 8
 #: multiply-adds or bytes of work below which waking a thread costs more than it gives
 _SERIAL = 1 << 18
 
