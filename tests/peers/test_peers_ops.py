@@ -308,3 +308,24 @@ def test_values_and_dtypes_without_gradients(call):
     ours, theirs = call(tc), call(torch)
     assert str(ours.dtype) == str(theirs.dtype).removeprefix("torch.")
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
+
+
+def test_the_third_derivative_of_batch_norm_is_that_of_its_formula():
+    """PyTorch's own op takes the saved statistics as constants there."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s) for s in ((3, 4, 5, 2), (4,), (4,))]
+    v, h, h3 = (rng.standard_normal((3, 4, 5, 2)) for _ in range(3))
+
+    def composed(x, w, b):
+        mean = x.mean((0, 2, 3), keepdim=True)
+        var = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
+        return (x - mean) / (var + 1e-5) ** 0.5 * w.reshape(1, -1, 1, 1) + b.reshape(1, -1, 1, 1)
+
+    def third(T, bn):
+        x, w, b = (T.from_numpy(a.copy()).requires_grad_() for a in arrays)
+        (first,) = T.autograd.grad(bn(x, w, b), x, T.from_numpy(v), create_graph=True)
+        (second,) = T.autograd.grad(first, x, T.from_numpy(h), create_graph=True)
+        return T.autograd.grad(second, x, T.from_numpy(h3))[0].numpy()
+
+    ours = third(tc, lambda x, w, b: tc.nn.functional.batch_norm(x, None, None, w, b, True))
+    np.testing.assert_allclose(ours, third(torch, composed), rtol=1e-9, atol=1e-11)
