@@ -64,7 +64,7 @@ def test_calls_inside_calls_end(threads):
     totals = np.zeros(16)
 
     def body(i, start, stop):
-        totals[i] = _sum(20, parallel.chunks(20, 1 << 40)).sum()
+        totals[start:stop] = _sum(20, parallel.chunks(20, 1 << 40)).sum()
 
     parallel.run(body, parallel.chunks(16, 1 << 40))
     assert (totals == 20).all()
