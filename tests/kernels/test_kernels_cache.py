@@ -55,3 +55,24 @@ def test_damaged_files_are_made_anew(tmp_path, damage):
         altered = content[:half] + b"\x00\xff" + content[half + 2 :]
         file.write_bytes({"cut": content[:half], "altered": altered, "empty": b""}[damage])
     run(tmp_path)
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+import tinyconv as tc
+def press():
+    time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=press).start()
+try:
+    tc.kernels.activation
+    time.sleep(2)
+except KeyboardInterrupt:
+    pass
+print(tc.relu(tc.tensor([-1.0, 2.0])).tolist())
+"""
+
+
+def test_ctrl_c_while_numba_loads_leaves_a_working_process():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[0.0, 2.0]\n"), done.stderr

@@ -4,7 +4,10 @@
 the first op asks for them: ``kernels.conv.forward`` imports ``tinyconv.kernels.conv`` then.
 """
 
+import contextlib
 import importlib
+import signal
+import threading
 
 from tinyconv.kernels.choice import conv_algorithm
 from tinyconv.kernels.geometry import Window, output_size
@@ -24,5 +27,23 @@ __all__ = [
 
 def __getattr__(name):
     if name in _LAZY:
-        return importlib.import_module(f"tinyconv.kernels.{name}")
+        with _ctrl_c_waits():
+            return importlib.import_module(f"tinyconv.kernels.{name}")
     raise AttributeError(f"module 'tinyconv.kernels' has no attribute {name!r}")
+
+
+@contextlib.contextmanager
+def _ctrl_c_waits():
+    """Hold Ctrl-C back: half an import of Numba would leave the process without kernels."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        # None: a handler that was not set from Python and cannot be put back
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
