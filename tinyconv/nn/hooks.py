@@ -34,11 +34,8 @@ class BackwardHooks:
             return args
 
         def seen(grads):
-            full = [None] * len(args)
-            for i, g in zip(at, grads):
-                full[i] = g
-            full = self._call(tuple(full))
-            return tuple(full[i] for i in at)
+            sent = self._call(_placed(grads, at, len(args)))
+            return tuple(sent[i] for i in at)
 
         return self._through(args, at, seen)
 
@@ -51,10 +48,7 @@ class BackwardHooks:
             return results
 
         def seen(grads):
-            full = [None] * len(parts)
-            for i, g in zip(at, grads):
-                full[i] = g
-            self.grad_output = tuple(full)
+            self.grad_output = _placed(grads, at, len(parts))
             if not self.sends_on:
                 self._call((None,))
             return grads
@@ -72,6 +66,12 @@ class BackwardHooks:
             if replaced is not None:
                 grad_input = replaced if isinstance(replaced, tuple) else (replaced,)
         return grad_input
+
+
+def _placed(grads, at, count):
+    """A tuple of ``count`` with ``grads`` at the places ``at``, None elsewhere."""
+    found = dict(zip(at, grads))
+    return tuple(found.get(i) for i in range(count))
 
 
 class entered:
