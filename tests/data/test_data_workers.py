@@ -151,6 +151,7 @@ def test_worker_init_fn_that_fails_is_heard():
 
 
 def test_persistent_workers_stay_until_the_loader_goes():
+    wait_for_threads()  # those of earlier tests
     started = []
     loader = DataLoader(
         range(30), 4, num_workers=2, persistent_workers=True, worker_init_fn=started.append
