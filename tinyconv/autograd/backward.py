@@ -7,6 +7,7 @@ recursion, no counting of uses beforehand.
 """
 
 import heapq
+import os
 import threading
 
 import numpy as np
@@ -15,6 +16,16 @@ from tinyconv.autograd.modes import state
 from tinyconv.autograd.tensor import Tensor
 
 _accumulating = threading.Lock()
+
+
+def _after_fork():
+    """Another thread may have held the lock at the moment of the fork."""
+    global _accumulating
+    _accumulating = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
