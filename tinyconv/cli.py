@@ -19,8 +19,9 @@ import tinyconv
 from tinyconv import data, kernels, models, nn, optim, train
 from tinyconv.models.registry import describe
 from tinyconv.models.summary import summary
+from tinyconv.names import nearest_or
 from tinyconv.train import TrainConfig, TrainError
-from tinyconv.train.errors import nearest_or, pick, reason
+from tinyconv.train.errors import pick, reason
 from tinyconv.train.inputs import check_threads
 
 INTERRUPTED = 130

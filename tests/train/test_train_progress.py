@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tinyconv.train.errors import nearest
+from tinyconv.names import nearest
 from tinyconv.train.interrupt import InterruptGuard
 from tinyconv.train.progress import Bar
 

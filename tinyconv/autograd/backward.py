@@ -306,6 +306,13 @@ def _checked(node, i, g, meta):
     return g if g.array.dtype == dtype else g.to(dtype)
 
 
+def forget(tensors, set_to_none=True):
+    """Drop the gradients of ``tensors``, or fill those that there are with zeros."""
+    for t in tensors:
+        keep = not set_to_none and t._grad is not None
+        t._grad = Tensor._wrap(np.zeros_like(t.array)) if keep else None
+
+
 def _accumulate(tensor, g, create_graph):
     with _accumulating:  # other threads may walk to the same leaf
         before = tensor._grad

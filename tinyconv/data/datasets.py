@@ -15,6 +15,7 @@ from tinyconv.data.idx import (
     read_cifar10,
 )
 from tinyconv.data.images import ImageDataset
+from tinyconv.names import nearest_or, plain
 
 DIGITS = tuple("0123456789")
 FASHION = (
@@ -293,20 +294,11 @@ def load(name, train=True, root=None, download=True, transform=None):
 
 
 def _source(name):
-    plain = _plain(name)
     for known, source in _SOURCES.items():
-        if _plain(known) == plain:
+        if plain(known) == plain(name):
             return known, source
-    import difflib  # here to keep the package's start-up light
-
-    near = difflib.get_close_matches(plain, map(_plain, _SOURCES), n=2, cutoff=0.5)
-    near = [known for known in _SOURCES if _plain(known) in near]
-    guess = f"did you mean {' or '.join(map(repr, near))}? There" if near else "there"
-    raise ValueError(f"load: no data set {name!r}; {guess} are: {', '.join(_SOURCES)}.")
-
-
-def _plain(name):
-    return "".join(c for c in str(name).lower() if c not in "-_ ")
+    rest = f"There are: {', '.join(_SOURCES)}."
+    raise ValueError(f"load: no data set {name!r}; {nearest_or(name, _SOURCES, rest)}")
 
 
 def _places(name, source, root):

@@ -1,6 +1,5 @@
 """Networks by name."""
 
-import difflib
 import functools
 from collections.abc import Callable
 
@@ -55,6 +54,8 @@ def get_model(name, **options):
     known = {n.lower(): n for n in _MODELS}
     key = str(name).lower().replace("-", "_")
     if key not in known:
+        import difflib  # for a message only: not worth its part of every start-up
+
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(known[n] for n in near)}?" if near else ""
         raise ValueError(f"unknown model {name!r}; {hint or 'there are ' + ', '.join(_MODELS)}")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.autograd import Tensor, no_grad
+from tinyconv.autograd.backward import forget
 from tinyconv.autograd.modes import state
 from tinyconv.autograd.tensor import RemovableHandle
 from tinyconv.nn.hooks import BackwardHooks, entered
@@ -268,11 +269,7 @@ class Module:
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients of all parameters, or fill them with zeros."""
-        for p in self.parameters():
-            if set_to_none or p.grad is None:
-                p.grad = None
-            else:
-                p.grad = Tensor(np.zeros_like(p.array))
+        forget(self.parameters(), set_to_none)
 
     def to(self, *args, dtype=None, device=None, non_blocking=False):
         """Convert all floating parameters and buffers to a dtype; the only device is the CPU."""

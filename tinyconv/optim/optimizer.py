@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tinyconv.autograd import Tensor
+from tinyconv.autograd.backward import forget
 from tinyconv.autograd.modes import enable_grad
 
 
@@ -72,12 +73,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none=True):
         """Forget all gradients (or fill them with zeros)."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if set_to_none or p.grad is None:
-                    p.grad = None
-                else:
-                    p.grad = Tensor(np.zeros_like(p.array))
+        forget(self._params(), set_to_none)
 
     def step(self, closure=None):
         """Move every parameter that has a gradient.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyconv import data, models
-from tinyconv.train.errors import TrainError, nearest_or, pick
+from tinyconv.names import nearest_or
+from tinyconv.train.errors import TrainError, pick
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("onecycle", "cosine", "multistep", "step", "none")
