@@ -9,7 +9,7 @@ import tinyconv.nn.functional as F
 
 import numpy as _np
 
-from tinyconv import autograd, cuda, data, kernels, models, nn, optim, utils
+from tinyconv import autograd, cuda, data, kernels, models, nn, optim, testing, utils
 from tinyconv.autograd import (
     Tensor,
     enable_grad,

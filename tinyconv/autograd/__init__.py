@@ -4,7 +4,9 @@ from tinyconv.autograd.anomaly import detect_anomaly
 from tinyconv.autograd.backward import backward, grad
 from tinyconv.autograd.checkpoint import checkpoint
 from tinyconv.autograd.function import Function, once_differentiable
+from tinyconv.autograd.gradcheck import gradcheck, gradgradcheck
 from tinyconv.autograd.modes import (
+    complex_step,
     enable_grad,
     inference_mode,
     is_grad_enabled,
@@ -25,10 +27,13 @@ __all__ = [
     "Variable",
     "backward",
     "checkpoint",
+    "complex_step",
     "detect_anomaly",
     "enable_grad",
     "get_default_dtype",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",

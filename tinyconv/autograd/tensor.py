@@ -11,10 +11,9 @@ import numpy as np
 
 from tinyconv.autograd.modes import state
 
-#: dtypes that a Tensor may have; complex ones serve complex-step checks only
+#: dtypes that a Tensor may have; under ``modes.complex_step`` complex128 too
 _DTYPES = frozenset(
-    np.dtype(name)
-    for name in ("float32 float64 bool uint8 int8 int16 int32 int64 complex64 complex128".split())
+    np.dtype(name) for name in "float32 float64 bool uint8 int8 int16 int32 int64".split()
 )
 _default_dtype = np.dtype(np.float32)
 
@@ -49,11 +48,17 @@ def get_default_dtype() -> np.dtype:
 
 def check_dtype(dtype):
     """Raise TypeError for a dtype that no Tensor can have."""
-    if dtype not in _DTYPES:
+    if dtype in _DTYPES or (state.complex_step and dtype == np.complex128):
+        return
+    if dtype.kind == "c":
         raise TypeError(
-            f"Tensor: dtype {dtype} is not supported; tinyconv computes in float32 and float64, "
-            "with integers as indices and bool as masks"
+            f"got {dtype}: tinyconv computes in float32 and float64; complex128 tensors serve "
+            "complex-step gradient checks only (tinyconv.testing)"
         )
+    raise TypeError(
+        f"Tensor: dtype {dtype} is not supported; tinyconv computes in float32 and float64, "
+        "with integers as indices and bool as masks"
+    )
 
 
 class Tensor:

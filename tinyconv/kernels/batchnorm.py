@@ -10,6 +10,7 @@ images lose digits that the variance needs.
 import numpy as np
 
 from tinyconv.kernels import parallel
+from tinyconv.kernels.complex_step import analytic
 from tinyconv.kernels.jit import kernel, plain
 
 
@@ -63,6 +64,7 @@ def _three(x):
     return plain(x).reshape(x.shape[0], x.shape[1], -1)
 
 
+@analytic
 def forward(x, w, b, eps):
     """x (N, C, ...), w, b (C,) -> y, and mean, biased variance, 1/std of shape (C,)."""
     C = x.shape[1]
@@ -77,6 +79,7 @@ def forward(x, w, b, eps):
     return y, mean, var, invstd
 
 
+@analytic
 def backward(gy, x, w, mean, invstd):
     """The cotangents of x, w and b."""
     C = x.shape[1]

@@ -11,6 +11,7 @@ import importlib
 import numpy as np
 
 from tinyconv.kernels.choice import ALGORITHMS, chosen
+from tinyconv.kernels.complex_step import bilinear
 from tinyconv.kernels.jit import plain
 
 
@@ -19,6 +20,7 @@ def _algorithm(x_shape, window, groups):
     return importlib.import_module(f"tinyconv.kernels.{name}")
 
 
+@bilinear
 def forward(x, w, bias, window, groups):
     """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None -> y (N, O, Ho, Wo)."""
     x, w = plain(x), plain(w)
@@ -26,6 +28,7 @@ def forward(x, w, bias, window, groups):
     return _algorithm(x.shape, window, groups).forward(x, w, bias, window, groups)
 
 
+@bilinear
 def input_gradient(gy, w, window, groups, image):
     """gy (N, O, Ho, Wo), w -> gx (N, C, H, W) with ``image`` = (H, W)."""
     shape = (gy.shape[0], w.shape[1] * groups, *image)
@@ -33,6 +36,7 @@ def input_gradient(gy, w, window, groups, image):
     return algorithm.input_gradient(plain(gy), plain(w), window, groups, image)
 
 
+@bilinear
 def weight_gradient(gy, x, window, groups):
     """gy (N, O, Ho, Wo), x (N, C, H, W) -> gw (O, C/groups, kh, kw)."""
     algorithm = _algorithm(x.shape, window, groups)

@@ -7,6 +7,7 @@ per step two loads of ``b`` and six broadcasts of ``a`` feed twelve multiply-add
 import numpy as np
 
 from tinyconv.kernels import parallel
+from tinyconv.kernels.complex_step import bilinear
 from tinyconv.kernels.jit import kernel, part, plain
 from tinyconv.kernels.simd import copy, fma, get, lanes, load, put, splat, store, total, zeros
 
@@ -135,6 +136,7 @@ def _multiply(a, a_of, row_a, col_a, b, b_of, row_b, col_b, c, M, N, K, start, s
                                 c[at + n] += tile[m * width + n]
 
 
+@bilinear
 def matmul(a, b):
     """a (..., M, K) @ b (..., K, N) for float arrays of one dtype, batches broadcast.
 

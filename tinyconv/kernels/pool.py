@@ -8,6 +8,7 @@ adjoint, which spreads. Overlapping windows accumulate.
 import numpy as np
 
 from tinyconv.kernels import parallel
+from tinyconv.kernels.complex_step import analytic
 from tinyconv.kernels.jit import kernel, plain
 
 
@@ -34,7 +35,8 @@ def _maximum(x, y, index, g, start, stop):
                         if v >= W:
                             break
                         value = x[plane, h, v]
-                        if value > best or value != value:  # a NaN stays, as in PyTorch
+                        # a NaN stays, as in PyTorch
+                        if value.real > best.real or value.real != value.real:
                             best, at = value, h * W + v
                 y[plane, p, q] = best
                 index[plane, p, q] = at
@@ -113,6 +115,7 @@ def scatter(gy, index, image):
     return gx
 
 
+@analytic
 def average_forward(x, rows, columns, inverse):
     """Window sums times ``inverse`` (Ho, Wo), the reciprocals of the divisors.
 
@@ -129,6 +132,7 @@ def average_forward(x, rows, columns, inverse):
     return y
 
 
+@analytic
 def average_adjoint(gy, rows, columns, inverse, image):
     """The adjoint of ``average_forward``: gx (N, C, H, W) with ``image`` = (H, W)."""
     gx = np.zeros(gy.shape[:2] + tuple(image), gy.dtype)

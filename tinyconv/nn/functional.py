@@ -84,7 +84,7 @@ def conv2d(
     shapes = f"input of shape {list(input.shape)}, weight of shape {list(w.shape)}"
     if w.ndim != 4:
         raise ValueError(f"conv2d: weight must have 4 dimensions (O, C / groups, kh, kw); {shapes}")
-    _same_dtype("conv2d", x, w, bias)
+    x, w, bias = _one_dtype("conv2d", x, w, bias)
     O, Cg = w.shape[:2]
     groups = operator.index(groups)
     if groups < 1 or O % groups:
@@ -197,7 +197,7 @@ def adaptive_max_pool2d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Maxima over a grid of windows that gives ``output_size`` for any input size."""
     x, single = _images(input, "adaptive_max_pool2d")
-    index = Tensor(_adaptive_argmax(x.array, _grid(x, output_size, "adaptive_max_pool2d")))
+    index = Tensor(_adaptive_argmax(x.array.real, _grid(x, output_size, "adaptive_max_pool2d")))
     y = pool_ops.PlaneGather.apply(x, index)
     if single:
         y, index = y[0], index[0]
@@ -254,7 +254,7 @@ def batch_norm(
             )
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: give both running_mean and running_var, or neither")
-    _same_dtype("batch_norm", x, weight, bias)
+    x, weight, bias = _one_dtype("batch_norm", x, weight, bias)
     column = (1, C) + (1,) * (x.ndim - 2)
     if not training and running_mean is not None and running_var is not None:
         scale = (running_var + eps).rsqrt()
@@ -275,7 +275,7 @@ def batch_norm(
     if running_mean is not None and running_var is not None and not state.recomputing:
         var *= count / (count - 1)
         for running, batch in ((running_mean, mean), (running_var, var)):
-            running.array[...] += momentum * (batch.array - running.array)
+            running.array[...] += momentum * (batch.array.real - running.array)
             running._bump()
     return y
 
@@ -291,7 +291,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     (2, 4)
     """
     x, w = float_tensor(input, "linear"), float_tensor(weight, "linear")
-    _same_dtype("linear", x, w, bias)
+    x, w, bias = _one_dtype("linear", x, w, bias)
     if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1]:
         raise ValueError(
             f"linear: input of shape {list(x.shape)} must end in the weight's input size, which is "
@@ -371,13 +371,17 @@ def _images(input, op):
     return x, False
 
 
-def _same_dtype(op, x, *others):
+def _one_dtype(op, x, *others):
+    """The operands (or None), whose dtypes must be equal."""
     for other in others:
         if other is not None and other.dtype != x.dtype:
+            if "c" in (other.dtype.kind, x.dtype.kind):  # a complex step in some of them
+                return [t if t is None else t.to(np.complex128) for t in (x, *others)]
             raise TypeError(
                 f"{op}: input is {x.dtype}, a parameter {other.dtype}; convert one of them "
                 "(.float(), .double())"
             )
+    return (x, *others)
 
 
 def _check_fits(op, window, image, output):

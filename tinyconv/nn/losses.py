@@ -78,7 +78,7 @@ def cross_entropy(
     logp, C = log_softmax(logits, dim), logits.shape[dim]
     target = as_tensor(target, "cross_entropy")
     per_class = None if weight is None else _column(weight, logits, "cross_entropy")
-    if target.dtype.kind == "f":
+    if target.dtype.kind in "fc":
         if target.shape != logits.shape:
             raise ValueError(
                 f"cross_entropy: target probabilities {list(target.shape)} must have the shape of "

@@ -7,7 +7,10 @@ maximum, minimum, where, clamp. Comparisons have no gradient.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.ops.common import as_tensor, operands, quiet
+from tinyconv.kernels.complex_step import analytic, joined
+from tinyconv.ops.common import as_tensor, larger, operands, quiet, smaller
+
+_multiply, _divide, _square = map(analytic, (np.multiply, np.divide, np.square))
 
 
 class Add(Function):
@@ -38,7 +41,7 @@ class Mul(Function):
     def forward(ctx, a, b):
         need_a, need_b = ctx.needs_input_grad
         ctx.save_for_backward(a if need_b else None, b if need_a else None)
-        return np.multiply(a, b)
+        return (np.multiply if a.dtype.kind != "c" else _multiply)(a, b)
 
     def backward(ctx, gy):
         a, b = ctx.saved_tensors
@@ -50,7 +53,7 @@ class Div(Function):
     @quiet
     def forward(ctx, a, b):
         ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b)
-        return np.divide(a, b)
+        return _divide(a, b)
 
     def backward(ctx, gy):
         a, b = ctx.saved_tensors
@@ -63,6 +66,8 @@ class RoundedDiv(Function):
 
     @quiet
     def forward(ctx, a, b, trunc):
+        if a.dtype.kind == "c":
+            return ctx.forward(a.real, b.real, trunc).astype(a.dtype)
         if not trunc:
             return np.floor_divide(a, b)
         if a.dtype.kind == "f":
@@ -78,12 +83,25 @@ class Remainder(Function):
 
     @quiet
     def forward(ctx, a, b):
-        ctx.save_for_backward(np.floor_divide(a, b))
+        quotient = np.floor_divide(a.real, b.real)
+        ctx.save_for_backward(quotient)
+        if a.dtype.kind == "c":
+            return joined(np.remainder(a.real, b.real), a.imag - quotient * b.imag)
         return np.remainder(a, b)
 
     def backward(ctx, gy):
         (quotient,) = ctx.saved_tensors
         return gy, -gy * quotient
+
+
+@analytic
+def _power(a, b):
+    """a ** b. Of complex numbers NumPy takes exp(b log a), and the logarithm of a negative a
+    leads away from the real line: there the sign is taken out first."""
+    if a.dtype.kind != "c":
+        return np.power(a, b)
+    side = np.copysign(1.0, a.real)
+    return np.power(a * side, b) * np.power(side, b.real)
 
 
 class Pow(Function):
@@ -93,7 +111,7 @@ class Pow(Function):
     def forward(ctx, x, p):
         ctx.p = p
         ctx.save_for_backward(x)
-        return np.square(x) if p == 2 else np.power(x, x.dtype.type(p))
+        return _square(x) if p == 2 else _power(x, x.dtype.type(p))
 
     def backward(ctx, gy):
         (x,) = ctx.saved_tensors
@@ -106,7 +124,7 @@ class PowTensor(Function):
 
     @quiet
     def forward(ctx, a, b):
-        y = np.power(a, b)
+        y = _power(a, b)
         ctx.save_for_backward(a, b, y)
         return y
 
@@ -127,9 +145,10 @@ class Extremum(Function):
     one is NaN both get it whole, as in PyTorch."""
 
     def forward(ctx, a, b, sign):
-        y = np.maximum(a, b) if sign > 0 else np.minimum(a, b)
-        less, more = (a < b, a > b) if sign > 0 else (a > b, a < b)
-        half = np.where(a == b, 0.5, 1.0)
+        y = larger(a, b) if sign > 0 else smaller(a, b)
+        u, v = (a.real, b.real) if sign > 0 else (b.real, a.real)
+        less, more = u < v, u > v
+        half = np.where(u == v, 0.5, 1.0)
         ctx.save_for_backward((half * ~less).astype(y.dtype), (half * ~more).astype(y.dtype))
         return y
 
@@ -158,13 +177,13 @@ class Clamp(Function):
         inside = np.ones(x.shape, bool)
         y = x
         if low is not None:
-            inside &= (x > low) if strict else (x >= low)
-            y = np.maximum(y, x.dtype.type(low))
+            inside &= (x.real > low) if strict else (x.real >= low)
+            y = larger(y, x.dtype.type(low))
         if high is not None:
-            inside &= (x < high) if strict else (x <= high)
-            y = np.minimum(y, x.dtype.type(high))
+            inside &= (x.real < high) if strict else (x.real <= high)
+            y = smaller(y, x.dtype.type(high))
         # NaN is neither inside nor outside: let its gradient pass, as the value does
-        ctx.save_for_backward(inside | (x != x))
+        ctx.save_for_backward(inside | (x.real != x.real))
         return y
 
     def backward(ctx, gy):
@@ -200,7 +219,7 @@ def div(input, other, *, rounding_mode=None) -> Tensor:
         if rounding_mode not in ("floor", "trunc"):
             raise ValueError(f"div: rounding_mode={rounding_mode!r}; wants 'floor' or 'trunc'")
         a, b = operands(input, other, "div")
-        if b.dtype.kind != "f" and not _raw(b).all():
+        if b.dtype.kind in "biu" and not _raw(b).all():
             raise ZeroDivisionError("div: an integer divided by 0")
         return RoundedDiv.apply(a, b, rounding_mode == "trunc")
     return Div.apply(*operands(input, other, "div", floating=True))
@@ -286,7 +305,7 @@ def _comparison(name, ufunc):
         a, b = operands(input, other, name)
         if name.startswith("bitwise") and a.dtype.kind not in "biu":
             raise TypeError(f"{name}: wants bool or integer tensors, got {a.dtype}")
-        return Tensor(ufunc(_raw(a), _raw(b)))
+        return Tensor(ufunc(_raw(a).real, _raw(b).real))
 
     compare.__name__ = compare.__qualname__ = name
     compare.__doc__ = f"Elementwise ``{name}``; no gradient."
@@ -309,7 +328,7 @@ bitwise_xor = _comparison("bitwise_xor", np.bitwise_xor)
 
 def logical_not(input) -> Tensor:
     """Elementwise not, as a bool tensor."""
-    return Tensor(np.logical_not(as_tensor(input, "logical_not").array))
+    return Tensor(np.logical_not(as_tensor(input, "logical_not").array.real))
 
 
 def bitwise_not(input) -> Tensor:
@@ -322,12 +341,12 @@ def bitwise_not(input) -> Tensor:
 
 def isnan(input) -> Tensor:
     """Where the values are NaN."""
-    return Tensor(np.isnan(as_tensor(input, "isnan").array))
+    return Tensor(np.isnan(as_tensor(input, "isnan").array.real))
 
 
 def isfinite(input) -> Tensor:
     """Where the values are neither NaN nor infinite."""
-    return Tensor(np.isfinite(as_tensor(input, "isfinite").array))
+    return Tensor(np.isfinite(as_tensor(input, "isfinite").array.real))
 
 
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
@@ -338,9 +357,10 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
     True
     """
     a, b = as_tensor(input, "allclose"), as_tensor(other, "allclose")
-    return bool(np.allclose(a.array, b.array, rtol=rtol, atol=atol, equal_nan=equal_nan))
+    return bool(np.allclose(a.array.real, b.array.real, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 def equal(input, other) -> bool:
     """Whether shapes and all values are the same."""
-    return bool(np.array_equal(as_tensor(input, "equal").array, as_tensor(other, "equal").array))
+    a, b = as_tensor(input, "equal"), as_tensor(other, "equal")
+    return bool(np.array_equal(a.array.real, b.array.real))

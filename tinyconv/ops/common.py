@@ -4,6 +4,8 @@ import numpy as np
 
 from tinyconv.autograd import Tensor, get_default_dtype, grad, is_grad_enabled
 from tinyconv.autograd.modes import enable_grad
+from tinyconv.autograd.tensor import check_dtype
+from tinyconv.kernels.complex_step import joined
 
 #: for forwards that meet 1/0 or log(-1): infinities and NaN are values here, not warnings
 quiet = np.errstate(all="ignore")
@@ -108,11 +110,28 @@ def float_tensor(x, op):
     """``x``, checked to be a Tensor of floats."""
     x = as_tensor(x, op)
     if x.array.dtype.kind != "f":
+        if x.array.dtype.kind == "c":
+            check_dtype(x.array.dtype)
+            return x
         raise TypeError(
             f"{op}: wants a float32 or float64 tensor, got {x.dtype} of shape {list(x.shape)}; "
             "convert it with .float()"
         )
     return x
+
+
+def larger(a, b):
+    """np.maximum; complex steps are compared by their real parts. NaN wins."""
+    if a.dtype.kind != "c":
+        return np.maximum(a, b)
+    return np.where((b.real > a.real) | (b.real != b.real), b, a)
+
+
+def smaller(a, b):
+    """np.minimum; complex steps are compared by their real parts. NaN wins."""
+    if a.dtype.kind != "c":
+        return np.minimum(a, b)
+    return np.where((b.real < a.real) | (b.real != b.real), b, a)
 
 
 def sum_over(x, dims):
@@ -121,6 +140,8 @@ def sum_over(x, dims):
     NumPy sums contiguous runs pairwise, but adds up along other axes one by one: these are
     summed in float64.
     """
+    if x.dtype.kind == "c":
+        return joined(sum_over(x.real.copy(), dims), sum_over(x.imag.copy(), dims))
     inner = tuple(d for d in dims if d >= x.ndim - len(dims))
     if inner and x.flags.c_contiguous:
         x, dims = x.sum(inner, keepdims=True), tuple(d for d in dims if d not in inner)

@@ -72,7 +72,9 @@ def copy_(self, src, non_blocking=False):
     """Write the values of ``src``, broadcast and cast."""
     check_writable(self, "copy_", src)
     source = src.array if isinstance(src, Tensor) else np.asarray(src)
-    return write(self, source.astype(self.dtype, copy=False), "copy_")
+    if source.dtype.kind != "c":  # a complex step must not lose its direction: write refuses
+        source = source.astype(self.dtype, copy=False)
+    return write(self, source, "copy_")
 
 
 def uniform_(self, a=0.0, b=1.0, *, generator=None):
@@ -120,6 +122,8 @@ def setitem(self, index, value):
     """``x[index] = value`` into the tensor's memory."""
     check_writable(self, "item assignment", value)
     value = value.array if isinstance(value, Tensor) else np.asarray(value)
+    if value.dtype.kind == "c" and self.dtype.kind != "c":
+        raise RuntimeError(f"item assignment: {value.dtype} cannot be written into {self.dtype}")
     if not self.array.flags.writeable:
         raise RuntimeError("item assignment: the tensor's memory is expanded; .clone() it first")
     try:

@@ -11,7 +11,7 @@ from tinyconv.ops.shape import reshape, sum_to, transpose
 class Matmul(Function):
     def forward(ctx, a, b):
         ctx.save_for_backward(a, b)
-        if a.dtype.kind != "f":
+        if a.dtype.kind in "biu":
             return np.matmul(a, b)
         return kernels.matmul.matmul(a, b)
 

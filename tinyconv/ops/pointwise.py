@@ -10,12 +10,15 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
+from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.arithmetic import Clamp, clamp, where
 from tinyconv.ops.common import as_tensor, float_tensor, quiet
 
 
 def _pointwise(name, values, derivative, saves):
     """An op from a table row; ``saves`` tells which of x and y its derivative reads."""
+
+    values = analytic(values)
 
     class Pointwise(Function):
         @quiet
@@ -41,8 +44,16 @@ def _pointwise(name, values, derivative, saves):
 
 def _sigmoid(x):
     # exp of something positive would overflow on one side
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    e = np.exp(-_abs(x))
+    return np.where(x.real >= 0, 1, e) / (1 + e)
+
+
+def _abs(x):
+    return np.abs(x) if x.dtype.kind != "c" else x * np.sign(x.real)
+
+
+def _sign(x):
+    return np.sign(x.real).astype(x.dtype, copy=False)
 
 
 _SLOPE = 2 / math.sqrt(math.pi)
@@ -61,8 +72,8 @@ sigmoid = _pointwise("sigmoid", _sigmoid, lambda g, y: g * y * (1 - y), "y")
 erf = _pointwise(
     "erf", lambda x: kernels.activation.erf(x), lambda g, x: g * _SLOPE * exp(-x * x), "x"
 )
-sign = _pointwise("sign", np.sign, lambda g, x: g * 0, "x")
-abs = _pointwise("abs", np.abs, lambda g, x: g * sign(x), "x")
+sign = _pointwise("sign", _sign, lambda g, x: g * 0, "x")
+abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x")
 
 
 class Relu(Function):

@@ -78,7 +78,7 @@ def avg_pool2d(x, window, output, count_include_pad, divisor_override):
         spans.append(inside)
         counts.append(stop - start if count_include_pad else inside[1] - inside[0])
     divisors = np.outer(*counts) if divisor_override is None else np.full(output, divisor_override)
-    return AvgPool2d.apply(x, *spans, (1 / divisors).astype(x.dtype))
+    return AvgPool2d.apply(x, *spans, (1 / divisors).astype(x.array.real.dtype))
 
 
 def adaptive_windows(size, out):
@@ -91,4 +91,4 @@ def adaptive_avg_pool2d(x, output):
     """Averages over the adaptive windows of rows and columns."""
     rows, columns = (adaptive_windows(n, out) for n, out in zip(x.shape[2:], output))
     counts = np.outer(rows[1] - rows[0], columns[1] - columns[0])
-    return AvgPool2d.apply(x, rows, columns, (1 / counts).astype(x.dtype))
+    return AvgPool2d.apply(x, rows, columns, (1 / counts).astype(x.array.real.dtype))

@@ -31,14 +31,27 @@ class Amax(Function):
 
     def forward(ctx, x, dims, keepdim, sign):
         ctx.shape, ctx.dims = x.shape, dims
-        y = (x.max if sign > 0 else x.min)(dims, keepdims=True)
-        best = (x == y) | ((x != x) & (y != y))
+        y = (x.real.max if sign > 0 else x.real.min)(dims, keepdims=True)
+        best = (x.real == y) | ((x.real != x.real) & (y != y))
         ctx.save_for_backward((best / best.sum(dims, keepdims=True)).astype(x.dtype))
+        if x.dtype.kind == "c":
+            y = _first(x, best, dims).reshape(y.shape)
         return y if keepdim else y.reshape(_without(x.shape, dims))
 
     def backward(ctx, gy):
         (share,) = ctx.saved_tensors
         return _widen(gy, ctx.shape, ctx.dims) * share
+
+
+def _first(x, mask, dims):
+    """Of each group along ``dims`` the first element where ``mask`` holds."""
+    order = [i for i in range(x.ndim) if i not in dims] + list(dims)
+    x, mask = (a.transpose(order).reshape(-1, _count(x.shape, dims)) for a in (x, mask))
+    return np.take_along_axis(x, mask.argmax(1)[:, None], 1)
+
+
+def _count(shape, dims):
+    return int(np.prod([shape[d] for d in dims]))
 
 
 def _without(shape, dims):
@@ -76,7 +89,7 @@ def mean(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The mean over ``dim`` (all by default) of a float tensor."""
     x = float_tensor(input if dtype is None else input.to(dtype), "mean")
     dims = axes(dim, x.ndim, "mean")
-    count = int(np.prod([x.shape[d] for d in dims]))
+    count = _count(x.shape, dims)
     return Sum.apply(x, dims, keepdim) / (count if count else float("nan"))
 
 
@@ -89,7 +102,7 @@ def var(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=1) 
     if unbiased is not None:
         correction = int(unbiased)
     centred = x - mean(x, dims, keepdim=True)
-    count = int(np.prod([x.shape[d] for d in dims])) - correction
+    count = _count(x.shape, dims) - correction
     return Sum.apply(centred * centred, dims, keepdim) / (count if count > 0 else 0)
 
 
@@ -145,7 +158,7 @@ def _max_or_min(input, dim, keepdim, pairwise, overall, place, op):
         return ValuesIndices(x.clone(), Tensor(np.zeros((), np.int64)))
     if x.shape[at] == 0:
         raise IndexError(f"{op}: shape {list(x.shape)} is empty along dim {dim}")
-    indices = Tensor(np.expand_dims(place(x.array, at), at))
+    indices = Tensor(np.expand_dims(place(x.array.real, at), at))
     values = gather(x, at, indices)
     if not keepdim:
         values, indices = squeeze(values, at), squeeze(indices, at)
@@ -154,22 +167,22 @@ def _max_or_min(input, dim, keepdim, pairwise, overall, place, op):
 
 def argmax(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the first largest value, over ``dim`` or over all elements."""
-    return Tensor(np.argmax(input.array, dim, keepdims=keepdim))
+    return Tensor(np.argmax(input.array.real, dim, keepdims=keepdim))
 
 
 def argmin(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the first smallest value, over ``dim`` or over all elements."""
-    return Tensor(np.argmin(input.array, dim, keepdims=keepdim))
+    return Tensor(np.argmin(input.array.real, dim, keepdims=keepdim))
 
 
 def any(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether any element is true."""
-    return Tensor(np.any(input.array, dim, keepdims=keepdim))
+    return Tensor(np.any(input.array.real, dim, keepdims=keepdim))
 
 
 def all(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether all elements are true."""
-    return Tensor(np.all(input.array, dim, keepdims=keepdim))
+    return Tensor(np.all(input.array.real, dim, keepdims=keepdim))
 
 
 def norm(input: Tensor, p=2, dim=None, keepdim=False) -> Tensor:
@@ -204,7 +217,7 @@ def logsumexp(input: Tensor, dim, keepdim=False) -> Tensor:
     """log(sum(exp(x))) over ``dim``, without overflow."""
     x = float_tensor(input, "logsumexp")
     dims = axes(dim, x.ndim, "logsumexp")
-    peak = x.array.max(dims, keepdims=True, initial=-np.inf)
+    peak = x.array.real.max(dims, keepdims=True, initial=-np.inf)
     shift = Tensor(np.where(np.isfinite(peak), peak, 0).astype(x.dtype))
     y = log(Sum.apply(exp(x - shift), dims, True)) + shift
     return y if keepdim else reshape(y, _without(x.shape, dims))

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.tensor import check_dtype
+from tinyconv.kernels.complex_step import joined
 from tinyconv.ops.common import as_tensor, axes, axis, sum_over
 
 
@@ -79,7 +80,9 @@ class Pad(Function):
 class Cast(Function):
     def forward(ctx, x, dtype):
         ctx.dtype = x.dtype
-        return x.astype(dtype)
+        if x.dtype.kind == "c" and dtype.kind == "f":
+            return joined(x.real.astype(dtype), x.imag)  # rounded, but it keeps its direction
+        return x.real.astype(dtype)
 
     def backward(ctx, gy):
         return to(gy, ctx.dtype)

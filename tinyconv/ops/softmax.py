@@ -5,6 +5,7 @@ overflow or lose the digits of small probabilities.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
+from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.common import axis, float_tensor, quiet
 
 
@@ -12,8 +13,7 @@ class Softmax(Function):
     @quiet
     def forward(ctx, x, dim):
         ctx.dim = dim
-        y = np.exp(x - _peak(x, dim))
-        y /= y.sum(dim, keepdims=True)
+        y = _softmax(x, dim)
         ctx.save_for_backward(y)
         return y
 
@@ -26,8 +26,7 @@ class LogSoftmax(Function):
     @quiet
     def forward(ctx, x, dim):
         ctx.dim = dim
-        y = x - _peak(x, dim)
-        y -= np.log(np.exp(y).sum(dim, keepdims=True))
+        y = _log_softmax(x, dim)
         ctx.save_for_backward(y)
         return y
 
@@ -36,8 +35,22 @@ class LogSoftmax(Function):
         return gy - y.exp() * gy.sum(ctx.dim, keepdim=True)
 
 
+@analytic
+def _softmax(x, dim):
+    y = np.exp(x - _peak(x, dim))
+    y /= y.sum(dim, keepdims=True)
+    return y
+
+
+@analytic
+def _log_softmax(x, dim):
+    y = x - _peak(x, dim)
+    y -= np.log(np.exp(y).sum(dim, keepdims=True))
+    return y
+
+
 def _peak(x, dim):
-    return x.max(dim, keepdims=True, initial=-np.inf)
+    return x.real.max(dim, keepdims=True, initial=-np.inf)
 
 
 def softmax(input: Tensor, dim) -> Tensor:

@@ -1,4 +1,4 @@
-"""The command line: ``tinyconv train | predict | models | summary | doctor | warmup``.
+"""The command line: train, predict, check gradients, and ask what there is.
 
 What the user can put right is told in one sentence on standard error, with exit code 2; a
 traceback always means a fault of tinyconv's own. Ctrl-C ends with 130, as shells expect.
@@ -17,6 +17,7 @@ from importlib import metadata, util
 
 import tinyconv
 from tinyconv import data, kernels, models, nn, optim, train
+from tinyconv.cli import gradcheck
 from tinyconv.models.registry import describe
 from tinyconv.models.summary import summary
 from tinyconv.names import nearest_or
@@ -132,13 +133,18 @@ def _parsers():
     for name, run, options in (
         ("train", _train, _train_options),
         ("predict", _predict, _predict_options),
+        ("gradcheck", _gradcheck, gradcheck.options),
         ("models", _models, None),
         ("summary", _summary, _summary_options),
         ("doctor", _doctor, None),
         ("warmup", _warmup, None),
     ):
         command = sub.add_parser(
-            name, help=run.__doc__, description=run.__doc__, allow_abbrev=False
+            name,
+            help=run.__doc__,
+            description=run.__doc__,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.set_defaults(run=run)
         if options is not None:
@@ -223,6 +229,12 @@ def _predict(args):
         raise TrainError(f"--top={args.top} must be at least 1")
     for prediction in train.predict(args.checkpoint, args.images, args.top):
         _print(prediction)
+
+
+# -- gradcheck ----------------------------------------------------------------------------
+def _gradcheck(args):
+    """check the derivative of an op, or of a function or network of yours"""
+    return gradcheck.run(args, _print)
 
 
 # -- models and summary -------------------------------------------------------------------

@@ -1,0 +1,284 @@
+"""The comparison: analytic derivative against oracle, element by element or by directions."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyconv.testing.oracles import Oracle, signed
+from tinyconv.testing.slopes import EDGE, EPS, FLAT, JUMP, KINK, SMOOTH, UNRESOLVED
+
+#: a quick slope whose tolerance is above this share of the row's largest slope sees too little
+_BLUNT = 1e-5
+#: so many elements found wrong are enough: the ladder is not climbed for the others
+_ENOUGH = 48
+
+
+@dataclass
+class Table:
+    """All of d(flat output)/d(one input), as (n, m): a row for each element of the input."""
+
+    analytic: np.ndarray
+    numeric: np.ndarray = field(init=False)
+    bar: np.ndarray = field(init=False)
+    kind: np.ndarray = field(init=False)
+    wrong: np.ndarray = field(init=False)
+    #: hull of the one-sided slopes, where ``kind`` is KINK
+    low: np.ndarray = field(init=False)
+    high: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        shape = self.analytic.shape
+        self.numeric, self.bar = np.full(shape, np.nan), np.full(shape, np.inf)
+        self.low, self.high = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.kind = np.full(shape, SMOOTH, np.int8)
+        self.wrong = np.zeros(shape, bool)
+
+
+class Comparison:
+    """Judges a subject's derivative by an oracle.
+
+    Args:
+        subject: a settled Subject.
+        oracles: one per input (``oracles.choose``).
+        kinks: "hull", "skip" or "error".
+        atol, rtol: what the user allows beyond the error bars.
+        rng: source of signs, steps and directions.
+    """
+
+    def __init__(self, subject, oracles, rng, kinks="hull", atol=0.0, rtol=0.0):
+        self.subject, self.oracles, self.rng = subject, oracles, rng
+        self.kinks, self.atol, self.rtol = kinks, atol, rtol
+        #: agreement to so many digits is proof; none may miss where the exact oracle was asked for
+        self.digits = 0.0 if getattr(oracles[0], "strict", False) else Oracle.digits
+
+    # -- the analytic side --------------------------------------------------------------------
+    def analytic(self, x=None):
+        """One array (n, m) per input: a backward pass for each element of the output.
+
+        Cotangents are +-1/2, 1 or 2 at one place, so that a backward which only holds for
+        positive or for small ones is seen, and dividing by them loses nothing.
+        """
+        subject = self.subject
+        _, pull = subject.linearise([a.copy() for a in x or subject.x])
+        tables = [np.empty((x.size, subject.size)) for x in subject.x]
+        weights = self.rng.choice([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0], subject.size)
+        for i, weight in enumerate(weights):
+            v = np.zeros(subject.size)
+            v[i] = weight
+            for table, g in zip(tables, pull(subject.split(v))):
+                table[:, i] = g.reshape(-1) / weight
+        return tables
+
+    # -- every element ----------------------------------------------------------------------
+    def full(self, analytic):
+        """Compare every element; returns one Table per input."""
+        tables = [Table(A) for A in analytic]
+        for k, table in enumerate(tables):
+            self._fill(k, table, self.oracles[k])
+        self._forgive_rounding(tables)
+        if any((t.kind == KINK).any() for t in tables) and self.kinks == "hull":
+            self._joint_kinks(tables)
+        return tables
+
+    def _forgive_rounding(self, tables):
+        """A derivative that is zero but for rounding may be another such number.
+
+        How large such numbers get is seen by moving x by its last digits: what then changes in
+        the analytic row, kinks aside, is rounding.
+        """
+        bent = [np.isin(t.kind, (KINK, JUMP)) for t in tables]
+        if not any((t.wrong & ~b).any() for t, b in zip(tables, bent)):
+            return
+        spreads = [np.zeros(t.analytic.shape[1]) for t in tables]
+        for _ in range(2):
+            for spread, t, b, A in zip(spreads, tables, bent, self.analytic(self.beside())):
+                change = np.where(b, 0.0, np.abs(A - t.analytic))
+                np.fmax(spread, change.max(0, initial=0.0), out=spread)
+        for spread, t, b in zip(spreads, tables, bent):
+            A = np.abs(t.analytic)
+            # where f does not move, the last digits of its larger derivatives are out of sight
+            largest = np.maximum(A.max(0, keepdims=True), A.max(1, keepdims=True))
+            unseen = np.where(t.numeric == 0, 8 * EPS * largest, 0.0)
+            allowed = np.maximum(8 * spread, unseen)
+            t.wrong &= b | ~(np.abs(t.analytic - t.numeric) <= allowed)
+
+    def beside(self):
+        """x, moved by about two units of its last place."""
+        two = 2 * np.finfo(np.float64).eps
+        return [x * (1 + self.rng.choice([-two, two], x.shape)) for x in self.subject.x]
+
+    def _fill(self, k, table, oracle):
+        A = table.analytic
+        largest = np.abs(A).max(0, initial=0, where=np.isfinite(A))
+        blunt_before = 0
+        found = 0
+        for j in range(len(A)):
+            value, tolerance, climb = oracle.column(k, j)
+            table.numeric[j], table.bar[j] = value, tolerance
+            off = ~self._agrees(A[j], value, oracle.digits * np.abs(A[j]) + tolerance)
+            blunt = (tolerance > _BLUNT * largest) & (largest > 0)
+            doubtful = off | blunt if blunt_before < 4 else off
+            table.wrong[j] = off
+            if doubtful.any() and found < _ENOUGH:
+                rows = np.flatnonzero(doubtful)
+                self._decide(table, j, rows, climb(rows))
+                # where the ladder sees no sharper it is not asked again
+                blunt_before += not off.any()
+                found += bool(table.wrong[j].any())
+
+    def _agrees(self, a, value, allowed):
+        with np.errstate(all="ignore"):
+            return np.abs(a - value) <= allowed + self.atol + self.rtol * np.abs(value)
+
+    def _decide(self, table, j, rows, s):
+        """Judge elements of row j by slopes that carry error bars."""
+        a = table.analytic[j, rows]
+        table.numeric[j, rows], table.bar[j, rows], table.kind[j, rows] = s.value, s.bar, s.kind
+        table.low[j, rows], table.high[j, rows] = s.low, s.high
+        table.wrong[j, rows] = self.off(a, s)
+
+    def off(self, a, s):
+        """Which of ``a`` contradict the Slopes ``s``."""
+        rounding = self.digits * np.abs(a)
+        smooth = ~self._agrees(a, s.value, s.bar + rounding)
+        slack = rounding + self.atol + self.rtol * np.abs(a)
+        outside = ~((a >= s.low - slack) & (a <= s.high + slack))
+        off = np.isin(s.kind, (SMOOTH, EDGE, FLAT)) & smooth
+        off |= (s.kind == KINK) & {"hull": outside, "skip": False, "error": True}[self.kinks]
+        # too rough to confirm anything; but a value ten bars away is refuted all the same
+        off |= (s.kind == UNRESOLVED) & ~self._agrees(a, s.value, 10 * s.bar)
+        return off & ~(s.kind == JUMP) & np.isfinite(s.value)
+
+    def _joint_kinks(self, tables):
+        """At ties each element alone may be anything in its hull; together they may not.
+
+        max(a, b) at a = b: (1, 1) and (0, 0) lie in the hulls [0, 1], but moving both shows a
+        slope of 1, their sum. So f is also run along directions in which all elements that are
+        at kinks move at once: equally, by random positive and by random signed amounts.
+        """
+        kinks = [(t.kind == KINK).any(1) for t in tables]
+        ladder, rng = Oracle(self.subject, self.rng), self.rng
+        draws = [lambda n: np.ones(n)]
+        draws += [lambda n: rng.uniform(0.5, 1.5, n)] * 3
+        draws += [lambda n: signed(rng, n)] * 3
+        rows = np.flatnonzero(np.any([(t.kind == KINK).any(0) for t in tables], 0))
+        bad = np.zeros(self.subject.size, bool)
+        everything = [np.ones(len(k), bool) for k in kinks]
+        for moved, chosen in [(everything, draws[:1]), (kinks, draws)]:
+            for draw in chosen:
+                steps = [draw(len(k)) * k for k in moved]
+                along = sum(d @ t.analytic for d, t in zip(steps, tables))[rows]
+                noise = sum(np.abs(d) @ np.abs(t.analytic) for d, t in zip(steps, tables))[rows]
+                shaped = {k: d.reshape(self.subject.x[k].shape) for k, d in enumerate(steps)}
+                move, _, lengths = ladder.line(shaped)
+                s = ladder.climb(move, lengths, rows)
+                s = s._replace(bar=s.bar + 1e-9 * noise, low=s.low - 1e-9 * noise,
+                               high=s.high + 1e-9 * noise)  # fmt: skip
+                bad[rows] |= self.off(along, s)
+        for t in tables:
+            t.wrong |= bad & (t.kind == KINK)
+
+    # -- random directions ----------------------------------------------------------------------
+    def directions(self, k, output, rounds):
+        """Compare u . J d with (J^T u) . d for random u on one output and d in input k.
+
+        Returns a list of (analytic, numeric, bar, share of the elements at kinks, share skipped).
+        """
+        subject, rng = self.subject, self.rng
+        span = subject.spans[output]
+        x = subject.x[k]
+        outcomes = []
+        for _ in range(rounds):
+            unit = np.maximum(np.abs(x), self.oracles[k].typical[k] / 8)
+            d = signed(rng, x.shape) * unit
+            value, tolerance, climb = self.oracles[k].along({k: d})
+            value, tolerance = value[span], tolerance[span]
+            u = signed(rng, value.shape)
+            g = self.pull(output, u)[k]
+            a = float((g * d).sum())
+            bar = float(np.abs(u) @ tolerance) + 1e-9 * abs(a) + 1e-12 * float(np.abs(g * d).sum())
+            n = float(u @ value)
+            if self._agrees(a, n, bar):
+                outcomes.append((a, n, bar, 0.0, 0.0))
+                continue
+            ladder = climb(np.arange(span.start, span.stop))
+            a, n, bar, kink, lost = self._by_ladder(k, output, d, u, ladder)
+            if not kink and not self._agrees(a, n, bar):  # as in _forgive_rounding
+                for _ in range(2):
+                    there = float((self.pull(output, u, self.beside())[k] * d).sum())
+                    bar += 8 * abs(there - a)
+            outcomes.append((a, n, bar, kink, lost))
+        return outcomes
+
+    def _by_ladder(self, k, output, d, u, s):
+        lost = np.isin(s.kind, (JUMP, UNRESOLVED)) | ~np.isfinite(s.value)
+        u = np.where(lost, 0.0, u)
+        g = self.pull(output, u)[k]
+        a = float((g * d).sum())
+        kink = (s.kind == KINK) & ~lost
+        known = ~kink & ~lost
+        ends = np.stack([u[kink] * s.low[kink], u[kink] * s.high[kink]])
+        low, high = ends.min(0).sum(), ends.max(0).sum()
+        n = float(u[known] @ s.value[known]) + (low + high) / 2
+        bar = float(np.abs(u[known]) @ s.bar[known]) + (high - low) / 2
+        bar += 1e-11 * float(np.abs(g * d).sum())
+        return a, n, bar, float(kink.mean()), float(lost.mean())
+
+    def guilty(self, k, output, most=5):
+        """The (output element, input element) pairs that a failed direction is wrong at.
+
+        The direction is cut in halves, and those that still fail are cut again; then the same is
+        done to the cotangent.
+        """
+        subject, rng = self.subject, self.rng
+        span, oracle = subject.spans[output], self.oracles[k]
+        x = subject.x[k]
+        d = signed(rng, x.shape).reshape(-1) * np.maximum(np.abs(x), oracle.typical[k] / 8).ravel()
+        u = signed(rng, (span.stop - span.start,))
+        g = self.pull(output, u)[k].reshape(-1)
+
+        def fails(some):
+            part = np.zeros(x.size)
+            part[some] = d[some]
+            move, _, lengths = oracle.line({k: part.reshape(x.shape)})
+            s = oracle.climb(move, lengths, np.arange(span.start, span.stop))
+            a, n, bar, *_ = self._by_ladder(k, output, part.reshape(x.shape), u, s)
+            return not self._agrees(a, n, bar)
+
+        found = []
+        for j in _bisect(fails, np.arange(x.size), most):
+            s = oracle.column(k, j)[2](np.arange(span.start, span.stop))
+
+            def disagrees(some, j=j, s=s):
+                part = np.zeros(len(u))
+                part[some] = u[some]
+                a = self.pull(output, part)[k].reshape(-1)[j]
+                return not self._agrees(a, part @ s.value, np.abs(part) @ s.bar + 1e-12 * abs(g[j]))
+
+            for i in _bisect(disagrees, np.arange(len(u)), 2):
+                one = np.zeros(len(u))
+                one[i] = 1.0
+                a = float(self.pull(output, one)[k].reshape(-1)[j])
+                found.append((i, j, a, float(s.value[i]), float(s.bar[i])))
+        return found[:most]
+
+    def pull(self, output, u, x=None):
+        """The gradients for the cotangent u of one output."""
+        v = np.zeros(self.subject.size)
+        v[self.subject.spans[output]] = u
+        _, pull = self.subject.linearise([a.copy() for a in x or self.subject.x])
+        return pull(self.subject.split(v))
+
+
+def _bisect(fails, everything, most):
+    """Up to ``most`` single elements that fail, halving whatever does."""
+    found, waiting = [], [everything]
+    while waiting and len(found) < most:
+        some = waiting.pop()
+        if not fails(some):
+            continue
+        if len(some) == 1:
+            found.append(int(some[0]))
+        else:
+            waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
+    return found

@@ -1,0 +1,32 @@
+"""Every public op with a strategy of cases: what all the checks over all ops run through.
+
+>>> sorted(OPS)[:3]
+['abs', 'adaptive_avg_pool2d', 'adaptive_max_pool2d']
+"""
+
+from tinyconv.testing.registry import (  # noqa: F401  (each fills its part of the table)
+    arithmetic,
+    gradients,
+    images,
+    losses,
+    pointwise,
+    reduce,
+    shape,
+)
+from tinyconv.testing.registry.names import names_in, not_differentiable, public_names
+from tinyconv.testing.registry.survey import Survey, drawn, draws_of, survey
+from tinyconv.testing.registry.table import OPS, Op, register, spelled
+
+__all__ = [
+    "OPS",
+    "Op",
+    "Survey",
+    "drawn",
+    "draws_of",
+    "names_in",
+    "not_differentiable",
+    "public_names",
+    "register",
+    "spelled",
+    "survey",
+]

@@ -1,0 +1,112 @@
+"""Two operands, choice between them, matrix products, and their spellings in place."""
+
+from hypothesis import strategies as st
+
+from tinyconv.testing.cases import Case
+from tinyconv.testing.registry.table import FLAT, PASSED, register, spelled, words
+from tinyconv.testing.strategies import broadcast_shapes, recipes, sizes
+
+ANY: dict = {}
+POSITIVE = dict(low=0.05, high=20.0, kinks=(1.0,))
+#: jumps lie on the whole multiples, which numbers like these miss
+GENERIC = dict(kinds=("uniform",))
+
+
+@st.composite
+def binary_cases(draw, source, x, y, expect):
+    """``source`` of x, y and a mask, as far as it names them; they broadcast."""
+    first, second = draw(broadcast_shapes())
+    names = words(source)
+    inputs = dict(x=draw(recipes(first, **x)))
+    if "y" in names:
+        inputs["y"] = draw(recipes(second, **y))
+    if "mask" in names:
+        inputs["mask"] = draw(recipes(second, dtype=bool, integer=True, low=0.0, high=1.0))
+    return Case.of(source, expect=expect, **inputs)
+
+
+def binary(name, *sources, x=ANY, y=ANY, expect=PASSED, examples=()):
+    variants = (binary_cases(source, x, y, expect) for source in sources)
+    register(name, *variants, examples=examples)
+
+
+def spellings(name, sign):
+    return f"x {sign} y", f"tc.{name}(x, y)", f"x.{name}(y)"
+
+
+SCALES = dict(scales=True)
+binary("add", *spellings("add", "+"), "tc.add(x, y, alpha=3)", "x + x + y", x=SCALES, y=SCALES)
+binary("sub", *spellings("sub", "-"), "x.sub(y, alpha=0.5)", "(y - x) - x", x=SCALES, y=SCALES)
+binary("mul", *spellings("mul", "*"), "x * x", "x * y * x", x=SCALES, y=SCALES)
+binary("div", *spellings("div", "/"), "x.true_divide(y)", "x / (x * x + y)", y=POSITIVE)
+binary("pow", *spellings("pow", "**"), x=POSITIVE)
+binary("x ** x", "x ** x", "x ** tc.tensor(3.0, dtype=x.dtype)", x=POSITIVE)
+binary("remainder", *spellings("remainder", "%"), x=GENERIC, y=dict(POSITIVE, **GENERIC))
+binary(
+    "div rounded", "x // y", "tc.div(x, y, rounding_mode='floor')",
+    "x.div(y, rounding_mode='trunc')", x=GENERIC, y=dict(POSITIVE, **GENERIC), expect=FLAT,
+)  # fmt: skip
+binary("maximum", "tc.maximum(x, y)", "x.maximum(y)", "tc.max(x, y)")
+binary("minimum", "tc.minimum(x, y)", "x.minimum(y)", "tc.min(x, y)")
+binary("extremes of numbers", "tc.maximum(x, 0.5)", "tc.minimum(0.5, x)", expect=FLAT)
+binary(
+    "where", "tc.where(mask, x, y)", "tc.where(mask, x, 2.0)", "tc.where(mask, 0.5, x * y)",
+    "tc.where(x > 0, x, x * 3)", expect=FLAT,
+)  # fmt: skip
+binary(
+    "masked_fill", "tc.masked_fill(x * y, mask, -5.0)", "x.expand_as(x * y).masked_fill(mask, 0.5)",
+    "tc.masked_fill(x, mask, y.sum())", expect=FLAT,
+)  # fmt: skip
+binary(
+    "clamp to tensors", "tc.clamp(x, y, None)", "x.clamp(max=y)", "tc.clamp(x, y, y + 1)",
+    expect=FLAT,
+)  # fmt: skip
+
+# recorded tensors do not change: y += x makes a new y
+for _name, _sign, _y in [
+    ("iadd", "+=", ANY), ("isub", "-=", ANY), ("imul", "*=", ANY), ("itruediv", "/=", POSITIVE),
+]:  # fmt: skip
+    binary(_name, f"z = x + y\nz {_sign} y\nz", f"z = x * 2 + y\nz {_sign} 0.5\nz", y=_y)
+binary("ipow", "z = x * 2 + y\nz **= 1.5\nz", "z = x + y\nz **= 2\nz", x=POSITIVE, y=POSITIVE)
+binary("imod", "z = x + y\nz %= 0.7\nz", x=GENERIC, y=GENERIC)
+binary("ifloordiv", "z = x + y\nz //= 0.7\nz", x=GENERIC, y=GENERIC, expect=FLAT)
+
+
+# -- matrix products ------------------------------------------------------------------------
+#: every pair of ranks, batches broadcast
+RANKS = "MK,KN K,K K,KN MK,K BMK,KN BMK,K K,BKN MK,BKN BMK,BKN 1MK,BKN 21MK,BKN".split()
+
+
+@st.composite
+def matmul_cases(draw, source, ranks):
+    """``source`` of x and y with one of ``ranks``; ``{a}`` and ``{b}`` stand for their shapes."""
+    letters = dict(zip("MKNB", draw(sizes(4, 1, 4))), **{"1": 1, "2": 2})
+    pair = draw(st.sampled_from(ranks)).split(",")
+    a, b = (tuple(letters[c] for c in shape) for shape in pair)
+    source = source.format(a=a, b=b)
+    shapes = {name: shape for name, shape in dict(x=a, y=b).items() if name in words(source)}
+    return Case.of(source, **{name: draw(recipes(s, **SCALES)) for name, s in shapes.items()})
+
+
+register(
+    "matmul",
+    *(matmul_cases(s, RANKS) for s in ["x @ y", "tc.matmul(x, y)", "x.matmul(y)"]),
+    *(matmul_cases(s, RANKS) for s in ["np.ones({a}) @ y", "x @ np.ones({b})"]),
+    *(matmul_cases(s, ["MK,KN"]) for s in ["tc.mm(x, y)", "x.mm(y)"]),
+    *(matmul_cases(s, ["BMK,BKN"]) for s in ["tc.bmm(x, y)", "x.bmm(y)"]),
+)
+_square = recipes(sizes(1, 1, 4).map(lambda size: size * 2))
+register("matmul of one", *spelled("x @ x", "x @ x.T", "x.mT @ x", x=_square))
+
+
+@st.composite
+def linear_cases(draw):
+    """``F.linear`` with any number of batch axes, with and without bias."""
+    I, O, *lead = draw(sizes(draw(st.integers(2, 4)), 1, 4))
+    inputs = dict(x=draw(recipes((*lead, I))), w=draw(recipes((O, I))))
+    if draw(st.booleans()):
+        inputs["b"] = draw(recipes((O,)))
+    return Case.of(f"F.linear({', '.join(inputs)})", **inputs)
+
+
+register("linear", linear_cases())

@@ -1,0 +1,96 @@
+"""Sums, means, extremes, norms and softmax over any choice of axes."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tinyconv.testing.cases import Case, Values
+from tinyconv.testing.registry.table import CONSTANT, FLAT, PASSED, register
+from tinyconv.testing.strategies import recipes, shapes
+
+
+@st.composite
+def reductions(draw, source, dims, least, smallest, values, expect):
+    """``source`` with ``{dim}`` and ``{options}`` filled in; dims: 'any', 'one' or 'needed'."""
+    shape = draw(shapes(least, 3, smallest, elements=24))
+    axes = st.integers(-len(shape), len(shape) - 1)
+    if dims != "one":
+        several = st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True).map(tuple)
+        axes = axes | several
+    if dims == "any":
+        axes = st.none() | axes
+    dim = draw(axes)
+    options = draw(st.sampled_from(["", ", keepdim=True"]))
+    source = source.format(dim=dim, options=options)
+    return Case.of(source, expect=expect, x=draw(recipes(shape, **values)))
+
+
+def reduction(
+    name, *sources, dims="any", least=1, smallest=1, expect=PASSED, examples=(), **values
+):
+    variants = (reductions(s, dims, least, smallest, values, expect) for s in sources)
+    register(name, *variants, examples=examples)
+
+
+def both(name):
+    return f"tc.{name}(x, {{dim}}{{options}})", f"x.{name}({{dim}}{{options}})"
+
+
+reduction("sum", "x.sum()", *both("sum"), scales=True)
+reduction("mean", "tc.mean(x)", *both("mean"), scales=True)
+reduction("amax", "x.amax()", *both("amax"), scales=True)
+reduction("amin", "tc.amin(x)", *both("amin"), scales=True)
+reduction("logsumexp", *both("logsumexp"), dims="needed", low=-30.0, high=30.0)
+reduction(
+    "max", "tc.max(x, {dim}{options})[0]", "x.max({dim}{options}).values",
+    "tc.max(x, {dim}{options})", dims="one",
+)  # fmt: skip
+reduction(
+    "min", "tc.min(x, {dim}{options})[0]", "x.min({dim}{options}).values",
+    "tc.min(x, {dim}{options})", dims="one",
+)  # fmt: skip
+reduction("max of all", "tc.max(x)", "x.max()", "max(x.flatten().unbind())")
+reduction("min of all", "tc.min(x)", "x.min()")
+
+_CONSTANT_ROW = np.array([[2.0, 2.0, 2.0], [1.0, -1.0, 4.0]])
+reduction(
+    "var", "tc.var(x, {dim}{options})", "x.var({dim}, correction=0{options})",
+    "x.var({dim}, unbiased=False{options})", "x.var(False)", smallest=2,
+)  # fmt: skip
+reduction(
+    "std", "tc.std(x, {dim}{options})", "x.std({dim}, correction=0{options})",
+    "x.std({dim}, False{options})", smallest=2,
+    examples=[Case.of("tc.std(x, 1)", x=_CONSTANT_ROW)],
+)  # fmt: skip
+
+# A 2-norm has no slope at 0: NaN there was HIPS autograd#151 (since 2016), pytorch#2421 and
+# jax#3058; 0 is in the middle of what it could be, and odd as the gradient of an even function is.
+_ZERO_ROW = np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 2.0]])
+reduction(
+    "norm", "tc.norm(x, 2, {dim}{options})", "x.norm(dim={dim}{options})", "x.norm('fro')",
+    scales=True,
+    examples=[
+        Case.of("tc.norm(x)", x=np.zeros(3)),
+        Case.of("x.norm()", x=np.zeros(1)),
+        Case.of("tc.norm(x, 2, 1)", x=_ZERO_ROW),
+        # autograd#586, jax#21723: squared it is smooth, and 0 is the only right answer. (Its second
+        # derivative, 2, is beyond the chain rule: it comes of the norm's slope at 0.)
+        Case.of("tc.norm(x) ** 2", x=np.zeros(3), order=1, expect=FLAT),
+    ],
+)  # fmt: skip
+reduction("norm 1", "tc.norm(x, 1, {dim}{options})", "x.norm(1, {dim}{options})")
+reduction("norm 3", "tc.norm(x, 3, {dim}{options})", examples=[Case.of("x.norm(3)", x=[0.0, 1.0])])
+reduction("norm 1.5", "x.norm(1.5, {dim}{options})", low=0.05, high=3.0, kinks=(1.0,))
+reduction("norm inf", "tc.norm(x, float('inf'), {dim}{options})")
+reduction("norm -inf", "tc.norm(x, -float('inf'), {dim}{options})")
+reduction("norm 0", "tc.norm(x, 0, {dim}{options})", expect=CONSTANT)
+
+_WIDE = dict(dims="one", low=-30.0, high=30.0, expect=FLAT)
+reduction(
+    "softmax", "tc.softmax(x, {dim})", "x.softmax({dim})", "F.softmax(x, {dim})", "F.softmax(x)",
+    "F.softmax(x, {dim}, dtype=tc.float64)", **_WIDE,
+)  # fmt: skip
+reduction(
+    "log_softmax", "tc.log_softmax(x, {dim})", "x.log_softmax({dim})", "F.log_softmax(x, {dim})",
+    "F.log_softmax(x)", **_WIDE,
+    examples=[Case.of("F.log_softmax(x, 1)", x=Values((2, 3), "uniform", scale=1e3))],
+)  # fmt: skip

@@ -1,0 +1,65 @@
+"""The table of ops, and how a line of it is written."""
+
+import ast
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tinyconv.testing.cases import Case
+
+PASSED = ("passed",)
+#: constant almost everywhere, or on stretches where all the drawn numbers may lie
+FLAT = ("passed", "vacuous")
+#: constant everywhere: there is nothing that a check could see
+CONSTANT = ("vacuous",)
+
+
+@dataclass(frozen=True)
+class Op:
+    """A registered op.
+
+    Attributes:
+        variants: strategies of Case, one for each way to write the op, so that none is left out.
+        examples: cases that are always tried.
+    """
+
+    name: str
+    variants: tuple
+    examples: tuple = ()
+
+    @property
+    def cases(self):
+        """All the ways to write it, as one strategy."""
+        return st.one_of(*self.variants)
+
+
+OPS: dict[str, Op] = {}
+
+
+def register(name, *variants, examples=()):
+    """Have ``name`` checked wherever all ops are.
+
+    Args:
+        variants: strategies of Case.
+        examples: Cases that are tried every time, first of all.
+    """
+    if name in OPS:
+        raise ValueError(f"register: {name!r} is there already")
+    OPS[name] = Op(name, variants, tuple(examples))
+
+
+def spelled(*sources, expect=PASSED, **inputs):
+    """For each of ``sources`` a strategy of its Cases; ``inputs`` are strategies of Values."""
+    return [_written(source, expect, inputs) for source in sources]
+
+
+@st.composite
+def _written(draw, source, expect, inputs):
+    names = words(source)
+    drawn = {name: draw(values) for name, values in inputs.items() if name in names}
+    return Case.of(source, expect=expect, **drawn)
+
+
+def words(source):
+    """The plain names in a piece of code."""
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}

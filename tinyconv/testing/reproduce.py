@@ -1,0 +1,82 @@
+"""Reproducers: Python to paste that makes the same check again."""
+
+import base64
+import inspect
+import zlib
+
+import numpy as np
+
+from tinyconv.autograd import Tensor
+
+#: arrays of more elements are written as compressed bytes
+_READABLE = 60
+
+
+def reproduced(call, functions, inputs, options, order=None):
+    """A first line that names what was checked; from the second on, the reproducer."""
+    if isinstance(inputs, (np.ndarray, np.generic, Tensor, float)):
+        inputs = (inputs,)
+    arrays = [_argument(a) for a in inputs]
+    named = [_expression(f) for f in functions]
+    names = ", ".join(name for _, name in named)
+    imports = ["import numpy as np", f"from tinyconv.testing import {call}"]
+    if any("zlib" in a for a in arrays):
+        imports.insert(0, "import base64, zlib")
+    default = 1 if call == "check_vjp" else 2
+    order = order or options.order
+    extra = "" if order == default else f", order={order}"
+    extra += "".join(
+        f", {name}={getattr(options, name)!r}"
+        for name, usual in (("oracle", "auto"), ("mode", "auto"), ("kinks", "hull"), ("eps", None))
+        if getattr(options, name) != usual
+    )
+    return "\n".join([
+        names, *imports, *(definition for definition, _ in named),
+        "inputs = (", *(f"    {a}," for a in arrays), ")",
+        f"print({call}({names}, {'*' * (call == 'check_module')}inputs{extra}, "
+        f"seed={options.seed}))",
+    ])  # fmt: skip
+
+
+def _expression(function):
+    """(lines that import or show it, the expression that names it)."""
+    name = getattr(function, "__qualname__", None)
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type):  # MyFunction.apply
+        name = f"{owner.__qualname__}.{function.__name__}"
+        function = owner
+    module = getattr(function, "__module__", None)
+    if name and module and "<" not in name and module != "__main__":
+        return f"from {module} import {name.split('.')[0]}", name
+    try:
+        lines = inspect.getsource(function).strip().splitlines()[:12]
+        where = f", from {inspect.getsourcefile(function)}"
+    except (OSError, TypeError):
+        lines, where = repr(function).splitlines(), ""
+    short = (name or type(function).__name__).removeprefix("<").split("<locals>.")[-1]
+    short = "func" if "<lambda>" in (name or "") else short
+    return "\n".join(
+        [f"{short} = ...  # to be filled in{where}:", *(f"#   {s}" for s in lines)]
+    ), short
+
+
+def _argument(value):
+    value = value.array if isinstance(value, Tensor) else value
+    return literal(value) if isinstance(value, (np.ndarray, np.generic)) else repr(value)
+
+
+def literal(array):
+    """An array as Python that gives the same bits again.
+
+    >>> literal(np.array([0.1, 2.0]))
+    'np.array([0.1, 2.0], np.float64)'
+    """
+    array = np.asarray(array)
+    if 0 < array.size <= _READABLE:
+        text = repr(array.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
+        return f"np.array({text}, np.{array.dtype})"
+    code = base64.b85encode(zlib.compress(np.ascontiguousarray(array).tobytes())).decode()
+    return (
+        f"np.frombuffer(zlib.decompress(base64.b85decode({code!r})), np.{array.dtype})"
+        f".reshape({array.shape}).copy()"
+    )
