@@ -1,12 +1,12 @@
-"""python -m benchmarks [conv] [step] [start] [--rounds N] [--json FILE]"""
+"""python -m benchmarks [conv] [step] [start] [gradcheck] [--rounds N] [--json FILE]"""
 
 import argparse
 import json
 
 import tinyconv
-from benchmarks import conv, startup, steps
+from benchmarks import conv, gradcheck, startup, steps
 
-SUITES = {"conv": conv.run, "step": steps.run, "start": startup.run}
+SUITES = {"conv": conv.run, "step": steps.run, "start": startup.run, "gradcheck": gradcheck.run}
 
 
 def main():

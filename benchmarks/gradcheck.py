@@ -18,7 +18,10 @@ from tinyconv.testing.faults import FAULTS, HONEST, as_function
 
 
 def ours(mode):
-    """Our checker as a function from a case to (complaint or None, names of the cause)."""
+    """Our checker as a function from a case to (complaint or None, names of the cause).
+
+    The fast mode sees no single elements, so it names no causes.
+    """
 
     def run(case):
         if case.second is None:
@@ -26,7 +29,7 @@ def ours(mode):
         else:
             report = check(as_function(case), case.arrays(), mode=mode, seed=0)
         names = {report.cause} | {finding.kind for finding in report.findings}
-        return (None if report.passed else report.verdict), names
+        return (None if report.passed else report.verdict), None if mode == "fast" else names
 
     return run
 

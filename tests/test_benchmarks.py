@@ -9,13 +9,13 @@ from pathlib import Path
 def test_every_suite_runs(tmp_path):
     file = tmp_path / "results.json"
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "conv", "step", "start", "--rounds", "1",
-         "--json", file],
+        [sys.executable, "-m", "benchmarks", "conv", "step", "start", "gradcheck",
+         "--rounds", "1", "--json", file],
         cwd=Path(__file__).parents[1], capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     results = json.loads(file.read_text())
-    assert set(results) == {"conv", "step", "start"}
+    assert set(results) == {"conv", "step", "start", "gradcheck"}
     assert all(rows for rows in results.values())
 
 

@@ -23,7 +23,8 @@ def test_first_and_second_derivatives(name):
 
     def run(case):
         report = check(case.func, case.inputs, order=case.order, oracle=case.oracle, seed=0)
-        assert report.verdict in case.expect, report
+        if report.verdict not in case.expect:
+            pytest.fail(f"{case}\n{report}", pytrace=False)
         passed.append(report.verdict == "passed")
         target(min(report.error, 1e9), label="error over what is allowed")
 
@@ -32,4 +33,4 @@ def test_first_and_second_derivatives(name):
         if i == 0:
             test = reduce(lambda test, case: example(case=case)(test), op.examples, test)
         test()
-    assert any(passed) or name == "x ** 0", "no case was more than vacuous"
+    assert 3 * sum(passed) >= len(passed) or name == "x ** 0", "most cases are vacuous"

@@ -2,10 +2,8 @@
 
 import contextlib
 import importlib
-import importlib.util
 import inspect
 import json
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 
 import tinyconv
 from tinyconv import nn, viz
+from tinyconv.names import nearest_or
 from tinyconv.train import TrainError
 from tinyconv.train.errors import pick, reason
 from tinyconv.train.progress import Bar
@@ -116,15 +115,18 @@ class _Survey:
     def run(self, op, draws):
         from hypothesis import HealthCheck, Phase, given, seed, settings
 
-        rules = settings(
-            max_examples=draws, database=None, deadline=None, report_multiple_bugs=False,
-            phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
+        variants = op.variants[:draws]
         with contextlib.suppress(_Failed):
             for case in op.examples:
                 self.one(case)
-            # Hypothesis ends with the smallest case that it found to fail
-            seed(self.seed)(rules(given(op.cases)(self.one)))()
+            for i, cases in enumerate(variants):
+                share = draws * (i + 1) // len(variants) - draws * i // len(variants)
+                rules = settings(
+                    max_examples=share, database=None, deadline=None, report_multiple_bugs=False,
+                    phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+                )  # fmt: skip
+                # Hypothesis ends with the smallest case that it found to fail
+                seed(self.seed)(rules(given(cases)(self.one)))()
 
     def one(self, case):
         from tinyconv.testing import check
@@ -148,8 +150,16 @@ class _Survey:
 # -- the user's own -----------------------------------------------------------------------
 def _user(args):
     """(first line, facts, report) of the first draw that fails, or else of the worst."""
-    draws, worst = args.draws or 1, None
-    found = _load(args.subject)
+    path = list(sys.path)
+    try:
+        found = _load(args.subject)
+        return _checked(found, args, args.draws or 1)
+    finally:
+        sys.path[:] = path
+
+
+def _checked(found, args, draws):
+    worst = None
     with Bar(draws, label=args.subject) as bar:
         for i in range(draws):
             tinyconv.manual_seed(args.seed + i)
@@ -161,46 +171,43 @@ def _user(args):
             if not report.passed:
                 break
     facts = dict(subject=args.subject, cases=i + 1, passed=worst.passed)
-    head = f"{args.subject}: {draws} cases passed; the worst of them:" if draws > 1 else ""
-    return head if worst.passed else "", facts, worst
+    several = draws > 1 and worst.passed
+    return f"{args.subject}: {draws} cases passed; the worst of them:" * several, facts, worst
 
 
 def _load(word):
-    """The object behind ``module:name``."""
+    """The object behind ``module:name`` or ``file.py:name``."""
     where, _, name = word.partition(":")
     if not where or not name:
         raise TrainError(f"{word!r}: wants module:name or file.py:name")
     found = _told(word, lambda: _module(where, word))
     for part in name.split("."):
         if not hasattr(found, part):
-            known = (
-                [n for n in vars(found) if not n.startswith("_")]
-                if hasattr(found, "__dict__")
-                else []
-            )
-            pick(f"name in {where}", part, known)
+            known = [n for n in dir(found) if not n.startswith("_")]
+            raise TrainError(f"{word}: {where} has no {part!r}; {nearest_or(part, known, _LOOK)}")
         found = getattr(found, part)
     return found
 
 
+_LOOK = "Look at what it defines"
+
+
 def _module(where, word):
-    if where.endswith(".py"):
-        path = Path(where)
-        if not path.is_file():
-            raise TrainError(f"{word}: there is no file {where}")
-        sys.path.insert(0, str(path.parent.resolve()))
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-        return module
-    sys.path.insert(0, os.getcwd())  # as `python -m` has it
+    """The module, found from the current folder too, or from the folder of the file."""
+    file = Path(where) if where.endswith(".py") else None
+    if file is not None and not file.is_file():
+        raise TrainError(f"{word}: there is no file {where}")
+    sys.path.insert(0, str(Path.cwd() if file is None else file.parent.resolve()))
+    name = where if file is None else file.stem
     try:
-        return importlib.import_module(where)
+        module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or not (where + ".").startswith(error.name + "."):
-            raise  # a module that it imports
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # one that it imports itself
         raise TrainError(f"{word}: there is no module {error.name!r}") from None
+    if file is not None and Path(module.__file__ or "").resolve() != file.resolve():
+        raise TrainError(f"{word}: there is another module {name!r}; rename the file")
+    return module
 
 
 def _check(found, args):

@@ -16,6 +16,7 @@ import numpy as np
 _numbers = itertools.count()
 
 LAYOUTS = ("C", "transposed", "reversed", "step")
+USUAL = ("passed", "vacuous")
 KINDS = ("ramp", "integers", "uniform", "kinks", "mixed")
 
 #: what the text of a case may use; it is run as a user's script would be
@@ -154,7 +155,8 @@ class Case:
         inputs: arrays; those of floats are differentiated.
         label: what to call it in a report.
         order, oracle: as in ``check``.
-        expect: the verdicts that are right.
+        expect: the verdicts that are right; also "vacuous" by default, for where zeros meet
+            zeros, as x y does at x = y = 0, there is nothing to see.
         source: the text of the function, where it was made of one (``Case.of``).
 
     >>> case = Case.of('tc.relu(x) * 2', x=Values((2, 3), "uniform"))
@@ -170,11 +172,11 @@ class Case:
     label: str = ""
     order: int = 2
     oracle: str = "auto"
-    expect: frozenset = frozenset({"passed"})
+    expect: frozenset = frozenset(USUAL)
     source: str = ""
 
     @classmethod
-    def of(cls, source, /, *, order=2, oracle="auto", expect=("passed",), **inputs):
+    def of(cls, source, /, *, order=2, oracle="auto", expect=USUAL, **inputs):
         """The case of a function given as text.
 
         ``source``: statements, the last of them the result. It sees ``np``, ``tc``, ``nn``,
@@ -187,7 +189,7 @@ class Case:
             for name, value, usual in [
                 ("order", order, 2),
                 ("oracle", oracle, "auto"),
-                ("expect", tuple(sorted(expect)), ("passed",)),
+                ("expect", tuple(sorted(expect)), USUAL),
             ]
             if value != usual
         )

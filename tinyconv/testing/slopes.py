@@ -78,7 +78,7 @@ def _judge(ladder, f0):
     hr, hl = (np.array([rung[i] for rung in ladder])[:, None] for i in (1, 2))
     right, left = (np.stack([rung[i] for rung in ladder]) - f0 for i in (3, 4))
     adjacent = (k[2:] == k[:-2] - 2)[:, None]
-    noise = _noise(right, left, f0) / np.minimum(hr, hl)[2:]
+    shortest = np.minimum(hr, hl)[2:]
 
     P, M = right / hr, -left / hl
     D = (right - left) / (hr + hl)
@@ -86,12 +86,15 @@ def _judge(ladder, f0):
     bend = _extrapolate(_extrapolate(P - M, 4), 64)
     # the change from rung to rung is the error of the *coarser* estimate: many times that of the
     # value taken, and honest also where the series does not converge (a saturated tanh)
-    bars = np.abs(D1[1:] - D1[:-1]) + np.abs(bend) + 2 * noise
+    least = _noise(right, left, f0)
+    changes = np.abs(D1[1:] - D1[:-1]) + np.abs(bend)
+    bars = changes + 2 * _blur(changes, least, shortest)
     value, bar, best = _pick(_extrapolate(D1, 256), bars, adjacent)
     sides = []
     for side in (P, M):
         side1 = _extrapolate(side, 4)
-        bars = np.abs(side1[1:] - side1[:-1]) + 3 * noise
+        changes = np.abs(side1[1:] - side1[:-1])
+        bars = changes + 3 * _blur(changes, least, shortest)
         sides.append(_pick(_extrapolate(side1, 16), bars, adjacent)[:2])
     (r, r_bar), (l, l_bar) = sides
 
@@ -123,6 +126,16 @@ def _extrapolate(rows, ratio):
     return (ratio * rows[1:] - rows[:-1]) / (ratio - 1)
 
 
+def _blur(changes, noise, h):
+    """What rounding does to a slope: at least what it does on the rungs below.
+
+    What these change by is rounding. A rung may be struck by less of it than others, by luck, and
+    would look better than it is.
+    """
+    below = np.fmax.accumulate((changes * h)[::-1])[::-1]
+    return np.fmax(noise, below) / h
+
+
 def _pick(values, bars, valid):
     """Per element the value that is known best, its bar, and its rung.
 
@@ -138,7 +151,7 @@ def _pick(values, bars, valid):
     known = shares <= KNOWN / 10
     finest = len(shares) - 1 - np.argmax(known[::-1], 0)
     apart = np.abs(values[(finest, *grid)] - values[(best, *grid)])
-    contradicts = apart > bars[(finest, *grid)] + bars[(best, *grid)]
+    contradicts = apart > 10 * (bars[(finest, *grid)] + bars[(best, *grid)])
     best = np.where(known.any(0) & contradicts, finest, best)
     return values[(best, *grid)], bars[(best, *grid)], best
 

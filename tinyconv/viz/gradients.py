@@ -81,7 +81,7 @@ def scaled_error(pair):
     A, N = pair.analytic, pair.numeric
     with np.errstate(all="ignore"):
         error = np.abs(A - N)
-        ratio = np.where(error > 0, error / (pair.bar + 1e-9 * np.abs(A)), 0.0)
+        ratio = np.where(error == 0, 0.0, error / (pair.bar + 1e-9 * np.abs(A)))
         ratio[pair.kink & ~pair.off] = 0.0
         # a derivative that is itself NaN or infinite is as wrong as can be
         ratio[pair.off & ~np.isfinite(ratio)] = np.inf

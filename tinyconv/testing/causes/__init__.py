@@ -30,7 +30,7 @@ from tinyconv.testing.causes.moves import (
 )  # fmt: skip
 from tinyconv.testing.causes.normalisers import detached, low_rank
 from tinyconv.testing.causes.places import describe
-from tinyconv.testing.causes.sums import broadcast, lost_accumulation, partly_missing
+from tinyconv.testing.causes.sums import broadcast, cross_terms, lost_accumulation, partly_missing
 from tinyconv.testing.causes.windows import misplaced, turned
 
 __all__ = ["PATTERNS", "Block", "Cause", "diagnose", "where"]
@@ -44,14 +44,15 @@ PATTERNS = (
     missing,
     swapped,
     broadcast,
+    cross_terms,
     lost_accumulation,
     partly_missing,
     some_signs,
     transposed,
-    flipped,
-    shifted,
     turned,
     adjoint,
+    flipped,
+    shifted,
     divisor,
     detached,
     added,

@@ -170,11 +170,14 @@ class Case:
         seen = self.known if seen is None else seen & self.known
         near = np.abs(self.A - predicted) <= self._tolerance(predicted, bar, ...)
         wrong = seen & self.wrong
+        if wrong.sum() < max(1, COVERED * self.wrong.sum()) or near[wrong].mean() < MOST_WRONG:
+            return False
+        # the few that A has in a sea of zeros count, and so do the right ones
+        mass = wrong & self.has_A
         right = seen & ~self.wrong & (self.live | (np.abs(predicted) > bar + self.tiny))
-        return bool(
-            wrong.sum() >= max(1, COVERED * self.wrong.sum())
-            and near[wrong].mean() >= MOST_WRONG
-            and (not right.any() or near[right].mean() >= MOST_RIGHT)
+        return all(
+            not which.any() or near[which].mean() >= share
+            for which, share in ((mass, MOST_WRONG), (right, MOST_RIGHT))
         )
 
     def moved(self, rows=None, columns=None):

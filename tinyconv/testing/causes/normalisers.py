@@ -15,7 +15,7 @@ from tinyconv.testing.causes.places import axis_name
 from tinyconv.testing.causes.ratios import as_fraction
 
 #: rows and columns of a group that are looked at, and groups
-_LARGEST, _GROUPS = 192, 3
+_LARGEST, _GROUPS = 128, 3
 
 
 def detached(case, cases):
@@ -48,7 +48,8 @@ class _Part(NamedTuple):
     """What one group tells.
 
     c A - D has low rank; ``share`` is its size beside A, with a minus where it is taken away
-    from the diagonal; gains are the sizes of A and D in its direction.
+    from the diagonal; gains are the sizes of A and D in its direction; ``even`` tells whether
+    D is of one size in all directions that are not lost.
     """
 
     c: float
@@ -58,19 +59,25 @@ class _Part(NamedTuple):
     gain_A: float
     gain_D: float
     share: float
+    even: bool
 
 
 def _by_rank(case, lost):
     for axes in _groupings(case):
-        parts = [_part(case, rows) for rows in _groups(case, axes)]
-        if not parts or None in parts:
+        parts = []
+        for rows in _groups(case, axes):
+            parts.append(_part(case, rows))
+            if parts[-1] is None:
+                break
+        if not parts or parts[-1] is None:
             continue
         names = ", ".join(axis_name(case, "output", k) for k in axes)
         group = f"within each group (one per {names})" if axes else "over all outputs"
         first = parts[0]
         if all(lost(part) for part in parts):
             beta = 1 - first.share
-            if first.gain_D < 0.05 * first.gain_A and not -0.3 < beta < 0.7:
+            small = abs(first.share) < 0.3 or first.even and not -0.3 < beta < 0.7
+            if first.gain_D < 0.05 * first.gain_A and small:
                 count = as_fraction(beta)
                 name = "divisor" if abs(first.c - 1) < 1e-6 and count else "wrong factor"
                 text = f"{group} the terms of mean or variance are {count or f'{beta:.4g}'} times"
@@ -127,4 +134,6 @@ def _part(case, rows):
     ranks = [int((s > 1e-3 * s[0]).sum()) for s in (sizes_A, sizes_D)]
     gains = [float(np.linalg.norm(J @ v[:number].T)) for J in (A, D)]
     sign = np.sign(u[:, 0] @ v[0]) if case.out == case.inp and len(u) == len(v) else 1.0
-    return _Part(c, number, *ranks, *gains, float(sign * sizes[0] / max(c * typical, case.tiny)))
+    share = float(sign * sizes[0] / max(c * typical, case.tiny))
+    kept = sizes_D[: ranks[1]]
+    return _Part(c, number, *ranks, *gains, share, bool(np.ptp(kept) < 1e-3 * kept[0]))

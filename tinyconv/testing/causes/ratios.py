@@ -28,18 +28,10 @@ def as_fraction(ratio, largest=_LARGEST, near=1e-6):
     >>> as_fraction(0.444444444), as_fraction(0.123456)
     (Fraction(4, 9), None)
     """
-    if not math.isfinite(ratio) or abs(ratio) > 1e9:
+    if not math.isfinite(ratio):
         return None
-    if abs(ratio) > 1:
-        guess = 1 / Fraction(1 / ratio).limit_denominator(largest)
-    else:
-        guess = Fraction(ratio).limit_denominator(largest)
-    # a large whole number is as simple as its reciprocal
-    simple = min(abs(guess.numerator), guess.denominator) == 1
-    if min(abs(guess.numerator), guess.denominator) > largest or not guess:
-        return None
-    close = near if simple or guess.denominator <= 16 else near / 10
-    return guess if abs(ratio - guess) <= close * abs(ratio) else None
+    guess = Fraction(ratio).limit_denominator(largest)
+    return guess if guess and abs(ratio - guess) <= near * abs(ratio) else None
 
 
 def name_ratio(ratio, output_shape=(), input_shape=(), near=1e-6):

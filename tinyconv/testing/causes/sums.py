@@ -53,13 +53,12 @@ def _widened(case):
     axes = []
     source = np.where(case.has_D.any(axis=1), case.has_D.argmax(axis=1), -1).reshape(case.out)
     single = not (case.has_D.sum(axis=1) > 1).any() and case.has_D.any()
+    fitting = len(case.inp) == len(case.out) and all(
+        mine in (1, size) for mine, size in zip(case.inp, case.out)
+    )
     for k, size in enumerate(case.out):
         own = k - len(case.out) + len(case.inp)
-        lacking = (
-            0 < len(case.inp) < len(case.out)
-            and own < 0
-            or (len(case.inp) == len(case.out) and case.inp[k] == 1)
-        )
+        lacking = own < 0 or fitting and case.inp[own] == 1
         copied = single and ((source == source.max(axis=k, keepdims=True)) | (source < 0)).all()
         if size > 1 and (copied or lacking and not single):
             axes.append(k)
@@ -89,7 +88,7 @@ def _kept(case, axes):
 
 
 def lost_accumulation(case, cases):
-    """= for +=: of the outputs that share an input one alone passes its gradient on.
+    """= for +=, or += at an index that occurs twice: outputs that share an input overwrite.
 
     All wrong elements are 0. Along the output's image axes (or all axes) every input gets all
     it should from one position, which is not the same for all inputs, and nothing from others;
@@ -97,6 +96,8 @@ def lost_accumulation(case, cases):
     """
     if case.has_A[case.wrong].any():
         return None
+    if case.one_each:
+        return _lost_copies(case)
     for axes, last_only in _loops(case.out):
         rest = tuple(k for k in range(len(case.out)) if k not in axes)
         due, got = (
@@ -107,41 +108,68 @@ def lost_accumulation(case, cases):
         due, got = (has.reshape(-1, case.n) for has in (due, got))
         shared = due.sum(axis=0) > 1
         due, got = due[:, shared], got[:, shared]
-        if not shared.any() or (got.sum(axis=0) == 1).mean() < MOST_WRONG:
+        if not shared.any() or case.wrong.any(axis=0)[~shared].any():
+            continue
+        if (got.sum(axis=0) == 1).mean() < MOST_WRONG:
             continue
         last = bool((got[::-1].argmax(axis=0) == due[::-1].argmax(axis=0)).all())
         one_for_all = len(set(got.argmax(axis=0).tolist())) == 1
-        if (not last if last_only else one_for_all) or not case.fits(np.where(kept, case.D, 0.0)):
-            continue
-        text = (
-            f"of all positions along the output's {_names(case, axes)} that share an input one "
-            f"alone counts{', the last' * last}: = where += is due?"
-        )
-        return Cause("lost accumulation", text, case.sure)
+        if (last if last_only else not one_for_all) and case.fits(np.where(kept, case.D, 0.0)):
+            text = (
+                f"of the positions along the output's {_names(case, axes)} that share an input "
+                f"only {'the last' if last else 'one'} counts: = where += is due?"
+            )
+            return Cause("lost accumulation", text, case.sure)
     return None
 
 
 def _loops(shape):
     """(axes of the output that a loop runs over, whether only its last turn can survive)."""
     axes = [k for k, size in enumerate(shape) if size > 1]
-    image = tuple(k for k in axes if k >= 2)
-    return [(tuple(axes), False), *[(image, False)] * bool(image), *[((k,), True) for k in axes]]
+    image = [k for k in axes if k >= 2]
+    return [(axes, False), (image, False), *[([k], True) for k in axes[:2]]]
+
+
+def _lost_copies(case):
+    """Where outputs are copies of inputs: of those that share an input, some are lost.
+
+    Either all but the last; or some anywhere, but not a slice of an axis without influence nor
+    what lies at the ends of one: such was left out rather than overwritten.
+    """
+    lost = case.wrong.any(axis=1)
+    sharing = (case.has_D.sum(axis=0) > 1) & case.has_A.any(axis=0)
+    if not sharing[case.wrong.any(axis=0)].all() or not case.fits(
+        np.where(case.has_A, case.D, 0.0)
+    ):
+        return None
+    last = case.m - 1 - case.has_D[::-1, sharing].argmax(axis=0)
+    only_last = set(np.flatnonzero(case.has_A[:, sharing].any(axis=1))) == set(last)
+    for k, size in enumerate(case.out):
+        lines = np.moveaxis(lost.reshape(case.out), k, 0).reshape(size, -1)
+        rest = np.flatnonzero(~lines.any(axis=1))
+        at_ends = rest.size and np.ptp(rest) == rest.size - 1
+        if (lines == lines[:, :1]).all() and (k in _widened(case) or at_ends and not only_last):
+            return None
+    which = "only the last counts" if only_last else "some do not count"
+    text = f"of the outputs that share an input {which}: += at an index that occurs twice?"
+    return Cause("lost accumulation", text, case.sure)
+
+
+def cross_terms(case, cases):
+    """y (1 - y) for softmax: A is D's diagonal, and outputs depend on other inputs as well."""
+    off = case.has_D & ~np.eye(case.m, case.n, dtype=bool)
+    alone = case.out == case.inp and off.sum() > 1 and case.has_A.diagonal().any()
+    if not alone or not case.fits(np.where(off, 0.0, case.D)):
+        return None
+    text = (
+        "0 off the diagonal: outputs depend on other inputs than their own, too (through a sum, "
+        "a mean or a norm?), and that is left out"
+    )
+    return Cause("partly missing", text, case.sure)
 
 
 def partly_missing(case, cases):
     """Rows, channels or windows that a loop leaves out: A is 0 or right, and 0 too often."""
-    if case.has_A[case.wrong].any() or not case.has_D[case.wrong].all():
+    if case.has_A[case.wrong].any() or not case.wrong.any():
         return None
-    if case.out == case.inp and not case.wrong.diagonal().any() and _off_diagonal(case):
-        text = (
-            "0 off the diagonal: outputs depend on other inputs than their own, too (through a "
-            "sum, mean or norm?), and that is left out"
-        )
-        return Cause("partly missing", text, case.sure)
     return Cause("partly missing", f"0 where mass is due, {inside(case)}", case.sure)
-
-
-def _off_diagonal(case):
-    off = case.has_D.copy()
-    np.fill_diagonal(off, False)
-    return case.wrong.sum() >= 0.95 * off.sum()

@@ -51,17 +51,14 @@ def misplaced(case, cases):
     """
     same = max(_same_amounts(view) for view in case.views)
     found, chance = _found_elsewhere(case)
-    if same >= 0.5 or found >= 0.9 and (same >= 0.2 or chance <= 0.2):
+    if same >= 0.5 or found >= 0.4 and chance <= found / 5 or found >= 0.9 and same >= 0.2:
         text = f"the right amounts at wrong places{_geometry(case)}; {example(case)}"
         return Cause("misplaced", text, max(same, found) * case.sure)
-    v = np.sort((case.A - case.D)[case.wrong])
-    if (
-        not case.one_each
-        and v.size > 1
-        and np.allclose(np.abs(v), abs(v[0]), rtol=1e-5)
-        and np.allclose(v, -v[::-1])
-    ):
-        text = f"{abs(v[0]):.6g} too much at some places and too little at as many; {example(case)}"
+    errors = np.sort((case.A - case.D)[case.wrong])
+    size = np.abs(errors).max(initial=0.0)
+    paired = np.allclose(errors, -errors[::-1], atol=1e-4 * size)
+    if paired and np.allclose(np.abs(errors), size, rtol=1e-4) and not case.one_each:
+        text = f"{size:.6g} too much at some places and too little at as many; {example(case)}"
         return Cause("misplaced", f"a term is at the wrong place: {text}", 0.8 * case.sure)
     if _same_totals(case):
         text = f"each output's total is right, and lies at wrong places{_geometry(case)}"

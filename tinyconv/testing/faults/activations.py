@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tinyconv.testing.faults.base import Family, elementwise, given, joined, normal, spaced
+from tinyconv.testing.faults.base import Family, elementwise, joined, normal, spaced
 
 family = Family("activations")
 
@@ -86,11 +86,14 @@ gelu = activation(
 )
 
 
-def tanh_gelu(x, c=math.sqrt(2 / math.pi)):
-    return x * (1 + np.tanh(c * (x + 0.044715 * x**3))) / 2
+ROOT = math.sqrt(2 / math.pi)
 
 
-def tanh_gelu_slope(x, c=math.sqrt(2 / math.pi)):
+def tanh_gelu(x):
+    return x * (1 + np.tanh(ROOT * (x + 0.044715 * x**3))) / 2
+
+
+def tanh_gelu_slope(x, c=ROOT):
     t = np.tanh(c * (x + 0.044715 * x**3))
     return (1 + t) / 2 + x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x) / 2
 
@@ -225,3 +228,14 @@ def survivors_not_scaled(gy, x):
 def dropped_units_kept(gy, x):
     """Backward only scales; forward also masks."""
     return gy / 0.75
+
+
+softened = activation(
+    "softened sigmoid", lambda x: sigmoid(x / 4), lambda x: sigmoid(x / 4) * sigmoid(-x / 4) / 4
+)
+
+
+@family.fault(softened, "constant factor")
+def temperature_forgotten(gy, x):
+    """The inner derivative, one over the temperature, is missing."""
+    return gy * sigmoid(x / 4) * sigmoid(-x / 4)

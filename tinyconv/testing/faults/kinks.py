@@ -7,7 +7,7 @@ conventions and is said beside each.
 import numpy as np
 
 from tinyconv.testing.faults.base import Family, elementwise, given, joined, normal
-from tinyconv.testing.faults.pools import first_maximum, max_pool
+from tinyconv.testing.faults.pools import max_pool
 from tinyconv.testing.faults.windows import Windows
 
 family = Family("kinks")
@@ -17,29 +17,32 @@ def at(name, f, slope, values, text):
     return family.case(name, f, elementwise(slope), given(values), text)
 
 
+# each case is a paragraph
+# fmt: off
+
 # -- activations -------------------------------------------------------------------------
 
 around_zero = [[0.0, -0.0, 1.5, -2.0], [0.7, 0.0, -0.3, 0.0]]
 
 at("relu at 0", lambda x: np.where(x > 0, x, 0), lambda x: 1.0 * (x > 0), around_zero,
-   "Slope 0 at 0, as for dead inputs.")  # fmt: skip
+   "Slope 0 at 0, as for dead inputs.")
 at("leaky relu at 0", lambda x: np.where(x > 0, x, 0.1 * x), lambda x: np.where(x > 0, 1, 0.1),
-   around_zero, "The slope of the negative side at 0.")  # fmt: skip
+   around_zero, "The slope of the negative side at 0.")
 at("abs at 0", np.abs, np.sign, around_zero, "Slope 0 at 0, in the middle.")
 at("elu at 0", lambda x: np.where(x > 0, x, 0.5 * np.expm1(np.minimum(x, 0))),
    lambda x: np.where(x > 0, 1, 0.5 * np.exp(x)), around_zero,
-   "With alpha = 0.5 the slope jumps from 0.5 to 1; at 0 it is that of the left.")  # fmt: skip
+   "With alpha = 0.5 the slope jumps from 0.5 to 1; at 0 it is that of the left.")
 at("softshrink at its bounds", lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0),
    lambda x: 1.0 * (np.abs(x) > 0.5), [0.5, -0.5, 0.2, 1.0, -2.0],
-   "Slope 0 at the bounds.")  # fmt: skip
+   "Slope 0 at the bounds.")
 at("clamp at its bounds", lambda x: x.clip(-1, 2), lambda x: 1.0 * ((x >= -1) & (x <= 2)),
-   [[-1.0, 2.0, 0.0], [3.0, -1.5, 2.0]], "The gradient passes at the bounds.")  # fmt: skip
+   [[-1.0, 2.0, 0.0], [3.0, -1.5, 2.0]], "The gradient passes at the bounds.")
 at("hardtanh at its bounds", lambda x: x.clip(-1, 1), lambda x: 1.0 * (np.abs(x) < 1),
-   [[-1.0, 1.0, 0.25], [1.5, -1.0, 0.0]], "The gradient stops at the bounds.")  # fmt: skip
+   [[-1.0, 1.0, 0.25], [1.5, -1.0, 0.0]], "The gradient stops at the bounds.")
 at("relu6 at 0 and 6", lambda x: x.clip(0, 6), lambda x: 1.0 * ((x > 0) & (x < 6)),
-   [[0.0, 6.0, 3.0], [7.0, -1.0, 6.0]], "Slope 0 at both.")  # fmt: skip
+   [[0.0, 6.0, 3.0], [7.0, -1.0, 6.0]], "Slope 0 at both.")
 at("hard sigmoid at -3 and 3", lambda x: (x / 6 + 0.5).clip(0, 1), lambda x: (np.abs(x) < 3) / 6,
-   [-3.0, 3.0, 0.5, -5.0, 2.0], "Slope 0 at both.")  # fmt: skip
+   [-3.0, 3.0, 0.5, -5.0, 2.0], "Slope 0 at both.")
 
 
 def _hardswish_slope(x):
@@ -47,12 +50,12 @@ def _hardswish_slope(x):
 
 
 at("hardswish at -3 and 3", lambda x: x * (x / 6 + 0.5).clip(0, 1), _hardswish_slope,
-   [-3.0, 3.0, 0.5, -5.0, 4.0], "Slope 0 at -3, where it jumps to -1/2, and 1 at 3.")  # fmt: skip
+   [-3.0, 3.0, 0.5, -5.0, 4.0], "Slope 0 at -3, where it jumps to -1/2, and 1 at 3.")
 at("threshold at its edge", lambda x: np.maximum(x - 1, 0) + 0.5 * x,
-   lambda x: 0.5 + (x > 1), [1.0, 1.0, 0.0, 2.0], "The slope of the left.")  # fmt: skip
+   lambda x: 0.5 + (x > 1), [1.0, 1.0, 0.0, 2.0], "The slope of the left.")
 at("triangle wave", lambda x: np.abs(x - 2 * np.round(x / 2)),
    lambda x: np.sign(x - 2 * np.round(x / 2)), [0.3, 1.7, -0.6, 2.4, 3.1, 0.0, 2.0],
-   "A kink at each whole number; slope 0 at the lower ones.")  # fmt: skip
+   "A kink at each whole number; slope 0 at the lower ones.")
 family.case(
     "prelu at 0",
     lambda x, a: np.where(x > 0, x, a * x),
@@ -62,9 +65,9 @@ family.case(
 )
 at("relu a hair beside 0", lambda x: np.where(x > 0, x, 0), lambda x: 1.0 * (x > 0),
    [[1e-9, -1e-9, 1e-12], [-1e-12, 1e-7, 2.0]],
-   "Not at the kink, but nearer to it than any usual step.")  # fmt: skip
+   "Not at the kink, but nearer to it than any usual step.")
 at("relu twice", lambda x: np.maximum(np.maximum(x, 0) - 1, 0), lambda x: 1.0 * (x > 1),
-   [0.0, 1.0, 2.0, -1.0, 0.5], "One kink that shows, at 1, and one that does not, at 0.")  # fmt: skip
+   [0.0, 1.0, 2.0, -1.0, 0.5], "A kink that shows, at 1, and one that does not.")
 
 # -- maxima ------------------------------------------------------------------------------
 
@@ -74,11 +77,11 @@ levels = np.random.default_rng(1).integers(0, 2, (2, 3, 4, 5)).astype(float)
 near = np.array([[[[1, 1 + 1e-9, 0, 2 - 1e-9, 2, -1], [1 - 1e-9, 0, 1, 1, 2 - 1e-9, 0.5]]]])
 
 family.case("max pool of equal pixels", *max_pool(whole), given(np.ones((1, 2, 4, 6))),
-            "Every window is one big tie; the first pixel gets it.")  # fmt: skip
+            "Every window is one big tie; the first pixel gets it.")
 family.case("overlapping max pool with ties", *max_pool(overlapping), given(levels),
-            "Pixels of 0 and 1, tied in nearly every window.")  # fmt: skip
+            "Pixels of 0 and 1, tied in nearly every window.")
 family.case("max pool with near ties", *max_pool(whole), given(near),
-            "The largest two pixels are 1e-9 apart.")  # fmt: skip
+            "The largest two pixels are 1e-9 apart.")
 
 
 def _relu_pool_gradient(gy, x):
@@ -88,7 +91,7 @@ def _relu_pool_gradient(gy, x):
 dark = np.where(levels[..., :3] > 0, levels[..., :3], -1.5) + np.linspace(-0.4, 0, 3)
 family.case("relu and max pool", lambda x: max_pool(whole)[0](np.maximum(x, 0)),
             _relu_pool_gradient, given(dark),
-            "Where a window is negative the pool sees a tie of zeros.")  # fmt: skip
+            "Where a window is negative the pool sees a tie of zeros.")
 
 
 def _first_of_row(gy, x):
@@ -102,11 +105,11 @@ def _shares(x, extreme):
 
 ties = given([[1.0, 3.0, 3.0, 0.0], [2.0, 2.0, 2.0, 2.0], [5.0, -1.0, 0.5, 5.0]])
 family.case("max of rows with ties", lambda x: x.max(1), _first_of_row, ties,
-            "max(dim) gives it to the first maximum.")  # fmt: skip
+            "max(dim) gives it to the first maximum.")
 family.case("max of all", lambda x: x.max(), lambda gy, x: gy * _shares(x, x.max()), ties,
-            "max() shares it evenly: here one half each.")  # fmt: skip
+            "max() shares it evenly: here one half each.")
 family.case("min of all", lambda x: x.min(), lambda gy, x: gy * _shares(x, x.min()),
-            given([[-1.0, 0.5], [-1.0, -1.0]]), "Thirds.")  # fmt: skip
+            given([[-1.0, 0.5], [-1.0, -1.0]]), "Thirds.")
 family.case(
     "minimum(a, b) with ties",
     np.minimum,
@@ -121,14 +124,18 @@ family.case(
                    ).reshape(x.shape),
     given([[1.0, 1.0, 0.0, 2.0, 3.0, 3.0], [0.0, 0.0, -1.0, -2.0, 0.5, 0.5]]),
     "The first of a pair of equal units.",
-)  # fmt: skip
-family.case(
-    "sort with ties",
-    lambda x: np.sort(x, kind="stable"),
-    lambda gy, x: gy[np.argsort(np.argsort(x, kind="stable"))],
-    given([2.0, 1.0, 2.0, 0.5, 1.0, 2.0]),
-    "Equal numbers keep their order.",
 )
+
+
+def _sort_gradient(gy, x):
+    """Equal numbers keep their order."""
+    return gy[np.argsort(np.argsort(x, kind="stable"))]
+
+
+family.case("sort of pairs", np.sort, _sort_gradient, given([2.0, 1.0, 2.0, 0.5, 1.0]),
+            "Of two equal numbers the first comes first.")
+family.case("sort of three equals", np.sort, _sort_gradient, given([2.0, 1.0, 2.0, 0.5, 2.0]),
+            "The middle one of three: move it alone, and no output in the middle changes.")
 
 # -- losses and distances ----------------------------------------------------------------
 
@@ -167,7 +174,7 @@ def _length_gradient(gy, x):
 
 family.case("norm of a zero row", _length, _length_gradient,
             given([[0.0, 0.0, 0.0], [3.0, 0.0, -4.0]]),
-            "The tip of a cone; 0 lies inside it.")  # fmt: skip
+            "The tip of a cone; 0 lies inside it.")
 
 
 def _interpolate(v, at):
@@ -186,7 +193,7 @@ def _interpolate_gradients(gy, v, at):
 
 family.case("sampling on the grid", _interpolate, _interpolate_gradients,
             joined(normal((5,)), given([1.0, 2.0, 0.5, 3.0, 2.75])),
-            "At a pixel the slope to the right, as floor says.")  # fmt: skip
+            "At a pixel the slope to the right, as floor says.")
 family.case("total variation of a flat image", lambda x: np.abs(np.diff(x)).sum(),
             lambda gy, x: gy * -np.diff(np.sign(np.diff(x)), prepend=0, append=0),
-            given([1.0, 1.0, 2.0, 2.0, 2.0, 0.5]), "0 between equal neighbours.")  # fmt: skip
+            given([1.0, 1.0, 2.0, 2.0, 2.0, 0.5]), "0 between equal neighbours.")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyconv.testing.faults.base import Family, elementwise, given, joined, normal
+from tinyconv.testing.faults.base import Family, joined, normal
 
 family = Family("normalisation")
 EPS = 1e-5
@@ -364,17 +364,3 @@ def summed_over_the_last_axis(gy, x):
     """The inner sum of backward runs over the last axis, not over the channels."""
     y = square.forward(x)
     return y * (gy - (gy * y).sum(-1, keepdims=True))
-
-
-temperature = family.case(
-    "softened sigmoid",
-    lambda x: 1 / (1 + np.exp(-x / 4)),
-    elementwise(lambda x: 1 / (8 + 8 * np.cosh(x / 4))),
-    given(np.linspace(-9, 9, 10)),
-)
-
-
-@family.fault(temperature, "constant factor")
-def temperature_forgotten(gy, x):
-    """The inner derivative, one over the temperature, is missing."""
-    return 4 * temperature.backward(gy, x)

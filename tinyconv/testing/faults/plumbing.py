@@ -9,14 +9,17 @@ from tinyconv.testing.faults.windows import Windows
 
 family = Family("plumbing")
 
+# each case is a paragraph
+# fmt: off
+
 family.case("a number", np.sin, elementwise(np.cos), given(0.7), "Input and output are 0-d.")
 family.case("one element", np.exp, elementwise(np.exp), given([[[0.3]]]), "All sizes are 1.")
 family.case("identity", lambda x: x.copy(), lambda gy, x: gy, normal((2, 3)),
-            "The gradient is the cotangent itself.")  # fmt: skip
+            "The gradient is the cotangent itself.")
 family.case("transposed view", lambda x: x.T, lambda gy, x: gy.T, normal((2, 3)),
-            "Output and gradient are views.")  # fmt: skip
+            "Output and gradient are views.")
 family.case("total", lambda x: x.sum(), lambda gy, x: np.full(x.shape, gy), normal((2, 3, 4)),
-            "The output is a number.")  # fmt: skip
+            "The output is a number.")
 family.case(
     "mean and variance",
     lambda x: (x.mean(1), ((x - x.mean(1, keepdims=True)) ** 2).mean(1)),
@@ -86,9 +89,9 @@ family.case(
 )
 family.case("fortran order", lambda x: x * x, lambda gy, x: 2 * gy * x,
             lambda: (np.asfortranarray(normal((3, 4))()[0]),),
-            "The input lies in memory column by column.")  # fmt: skip
+            "The input lies in memory column by column.")
 family.case("reversed view", lambda x: x * x, lambda gy, x: 2 * gy * x,
-            lambda: (normal((3, 4))()[0][::-1],), "A negative stride.")  # fmt: skip
+            lambda: (normal((3, 4))()[0][::-1],), "A negative stride.")
 family.case("half constant", lambda x: np.where(np.arange(6) < 3, x * x, 0.25),
             lambda gy, x: np.where(np.arange(6) < 3, 2 * gy * x, 0), normal((6,)),
-            "Half of the outputs do not depend on anything.")  # fmt: skip
+            "Half of the outputs do not depend on anything.")

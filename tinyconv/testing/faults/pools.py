@@ -1,5 +1,6 @@
 """Pools and resizing, and how their gradients go wrong."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ family = Family("pooling")
 # -- maximum ------------------------------------------------------------------------------
 
 
-def max_pool(windows):
+def max_pool(windows) -> tuple[Callable, Callable]:
     """(forward, backward) of the maximum; padding never wins."""
 
     def forward(x):

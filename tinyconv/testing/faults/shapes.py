@@ -168,7 +168,7 @@ roll = family.case(
 )
 
 
-@family.fault(roll, "transposed")
+@family.fault(roll, "shifted")
 def rolled_onwards(gy, x):
     """The gradient is shifted the same way once more."""
     return np.roll(gy, 2, 1)
@@ -196,7 +196,7 @@ shuffle = family.case(
 )
 
 
-@family.fault(shuffle, "transposed")
+@family.fault(shuffle, "misplaced")
 def shuffled_again(gy, x):
     """The same shuffle once more; its inverse has the two factors exchanged."""
     return gy.reshape(2, 2, 3, 4).swapaxes(1, 2).reshape(x.shape)

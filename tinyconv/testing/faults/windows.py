@@ -31,7 +31,7 @@ class Windows:
         return count + bool(hangs)
 
     def places(self, image, counts):
-        """Row, column (negative on padding) and whether it is on the image, all (Ho, Wo, kh, kw)."""
+        """Row, column (negative on padding), whether on the image: all (Ho, Wo, kh, kw)."""
         positions = [
             s * np.arange(n)[:, None] + d * np.arange(k) - p
             for n, k, s, p, d in zip(counts, self.kernel, self.stride, self.padding, self.dilation)
@@ -50,7 +50,7 @@ class Windows:
         return np.where(inside, taps, fill)
 
     def scatter(self, taps, image):
-        """col2im, the adjoint: adds each tap of (N, C, Ho, Wo, kh, kw) to the pixel it came from."""
+        """col2im, the adjoint: (N, C, Ho, Wo, kh, kw), each added to the pixel it came from."""
         rows, columns, inside = self.places(image, taps.shape[2:4])
         gx = np.zeros(taps.shape[:2] + tuple(image), taps.dtype)
         np.add.at(gx, (..., rows[inside], columns[inside]), taps[..., inside])

@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as seeded
 
 from tinyconv.testing import check
 from tinyconv.testing.registry.table import OPS
@@ -72,38 +72,31 @@ def survey(draws=1000, seed=0, names=None, report=None):
 def draws_of(op, count, seed=0):
     """``count`` cases of an op, spread evenly over its variants."""
     variants = op.variants[:count]
+    ends = [count * i // len(variants) for i in range(len(variants) + 1)]
     return [
         case
         for i, variant in enumerate(variants)
-        for case in drawn(
-            variant, count * (i + 1) // len(variants) - count * i // len(variants), seed
-        )
+        for case in drawn(variant, ends[i + 1] - ends[i], f"{op.name} {i} {seed}")
     ]
 
 
-def drawn(strategy: st.SearchStrategy, count: int, seed: int = 0) -> list:
-    """``count`` values of a strategy, the same for the same ``seed``.
+def drawn(strategy, count, seed=0):
+    """``count`` values of a strategy, the same for the same ``seed`` (a number or a text).
 
+    >>> from hypothesis import strategies as st
     >>> len(drawn(st.integers(), 5))
     5
     """
-    values: list = []
+    values = []
 
-    @_seeded(seed)
+    @seeded(seed)
     @settings(
-        max_examples=count,
-        database=None,
-        phases=[Phase.generate],
-        deadline=None,
-        derandomize=False,
-        suppress_health_check=list(HealthCheck),
-    )
+        max_examples=count, database=None, phases=[Phase.generate], deadline=None,
+        derandomize=False, suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
     @given(strategy)
     def collect(value):
         values.append(value)
 
     collect()
     return values
-
-
-_seeded = seed

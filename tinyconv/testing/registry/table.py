@@ -7,12 +7,6 @@ from hypothesis import strategies as st
 
 from tinyconv.testing.cases import Case
 
-PASSED = ("passed",)
-#: constant almost everywhere, or on stretches where all the drawn numbers may lie
-FLAT = ("passed", "vacuous")
-#: constant everywhere: there is nothing that a check could see
-CONSTANT = ("vacuous",)
-
 
 @dataclass(frozen=True)
 class Op:
@@ -48,16 +42,16 @@ def register(name, *variants, examples=()):
     OPS[name] = Op(name, variants, tuple(examples))
 
 
-def spelled(*sources, expect=PASSED, **inputs):
+def spelled(*sources, **inputs):
     """For each of ``sources`` a strategy of its Cases; ``inputs`` are strategies of Values."""
-    return [_written(source, expect, inputs) for source in sources]
+    return [_written(source, inputs) for source in sources]
 
 
 @st.composite
-def _written(draw, source, expect, inputs):
+def _written(draw, source, inputs):
     names = words(source)
     drawn = {name: draw(values) for name, values in inputs.items() if name in names}
-    return Case.of(source, expect=expect, **drawn)
+    return Case.of(source, **drawn)
 
 
 def words(source):
