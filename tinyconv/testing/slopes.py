@@ -22,6 +22,8 @@ SMOOTH, KINK, JUMP, EDGE, UNRESOLVED, FLAT = range(6)
 #: a slope is known when its bar is below this share of it, or of f's slope at full scale
 KNOWN, KNOWN_OF_SCALE = 1e-3, 1e-6
 
+#: a value so many bars away is refuted
+_SURE = 10.0
 #: the lowest rung over the highest: 4^-23 is about 1e-14, where rounding is all that is left
 _RUNGS = 23
 
@@ -137,23 +139,25 @@ def _blur(changes, noise, h):
 
 
 def _pick(values, bars, valid):
-    """Per element the value that is known best, its bar, and its rung.
+    """Per element the value with the smallest bar that no finer rung contradicts, and its rung.
 
-    "Best" is relative where some rung knows the value at all: a tiny bar around a wrong, tiny
-    value is what the upper rungs see of a saturated function. Elsewhere it is absolute. A finer
-    rung that contradicts the best one wins: a ripple may be too small to be seen from afar.
+    From afar a saturated function has a small slope that seems well known, and a fine ripple is
+    not seen at all. The finer rungs see both: their bars are wider, but the truth is within.
     """
     bars = np.where(valid & np.isfinite(bars), bars, np.inf)
-    shares = bars / np.abs(values)
-    shares[~np.isfinite(shares)] = np.inf
-    best = np.where(shares.min(0) <= KNOWN, np.argmin(shares, 0), np.argmin(bars, 0))
-    grid = np.indices(best.shape)
-    known = shares <= KNOWN / 10
-    finest = len(shares) - 1 - np.argmax(known[::-1], 0)
-    apart = np.abs(values[(finest, *grid)] - values[(best, *grid)])
-    contradicts = apart > 10 * (bars[(finest, *grid)] + bars[(best, *grid)])
-    best = np.where(known.any(0) & contradicts, finest, best)
-    return values[(best, *grid)], bars[(best, *grid)], best
+    low, high = values - _SURE * bars, values + _SURE * bars
+    low, high = (_finer(np.where(np.isfinite(b), b, np.nan), f) for b, f in
+                 ((low, np.fmax), (high, np.fmin)))  # fmt: skip
+    contradicted = (values + bars < low) | (values - bars > high)
+    best = np.argmin(np.where(contradicted, np.inf, bars), 0)
+    at = (best, *np.indices(best.shape))
+    return values[at], bars[at], best
+
+
+def _finer(bounds, reduce):
+    """For each rung the tightest bound that any rung below it sets."""
+    tightest = reduce.accumulate(bounds[::-1])[::-1]
+    return np.concatenate([tightest[1:], np.full_like(bounds[:1], np.nan)])
 
 
 def _noise(right, left, f0):

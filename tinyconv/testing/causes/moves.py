@@ -95,7 +95,8 @@ def shifted(case, cases):
         for offset in _votes(case, side):
             for wrap in (True, False):
                 # what leaves most of an axis goes too far to be called a shift
-                if not wrap and any(abs(step) > size // 2 for step, size in zip(offset, shape)):
+                far = any(abs(step) > size // 2 for step, size in zip(offset, shape))
+                if not wrap and (far or side == "both"):
                     continue
                 if not case.moved(**_maps(side, _before(shape, offset, wrap))):
                     continue
@@ -112,19 +113,16 @@ def shifted(case, cases):
 
 
 def adjoint(case, cases):
-    """W for W.T, a running sum from the wrong end: A = D.T.
+    """W for W.T, a running sum from the wrong end: the operation in place of its adjoint, A = D.T.
 
-    The cotangent went through the operation itself; or, if that only rearranges its input, the
-    same was done once more where it is to be undone.
+    Outputs are sums here; where they are copies, other words are plainer.
     """
-    if case.m != case.n or not case.fits(case.D.T, case.bar.T, case.known.T):
+    if case.m != case.n or case.one_each or not case.fits(case.D.T, case.bar.T, case.known.T):
         return None
     text = (
         "the Jacobian is transposed: the cotangent goes through the operation itself, and should "
         "go through its adjoint (W for W.T, a sum from the other end)"
     )
-    if case.one_each:
-        text = "the Jacobian is transposed: rearranged once more what should be put back"
     return Cause("transposed", text, case.sure)
 
 

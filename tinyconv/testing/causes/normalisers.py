@@ -47,9 +47,8 @@ def _diagonal(case, has):
 class _Part(NamedTuple):
     """What one group tells.
 
-    c A - D has low rank; ``share`` is its size beside A, with a minus where it is taken away
-    from the diagonal; gains are the sizes of A and D in its direction; ``even`` tells whether
-    D is of one size in all directions that are not lost.
+    c A - D has low rank (``number``); gains are the sizes of A and D in its directions; ``share``
+    is how much of the terms of mean and variance is in A, None if it cannot be told.
     """
 
     c: float
@@ -58,8 +57,7 @@ class _Part(NamedTuple):
     rank_D: int
     gain_A: float
     gain_D: float
-    share: float
-    even: bool
+    share: float | None
 
 
 def _by_rank(case, lost):
@@ -75,13 +73,11 @@ def _by_rank(case, lost):
         group = f"within each group (one per {names})" if axes else "over all outputs"
         first = parts[0]
         if all(lost(part) for part in parts):
-            beta = 1 - first.share
-            small = abs(first.share) < 0.3 or first.even and not -0.3 < beta < 0.7
-            if first.gain_D < 0.05 * first.gain_A and small:
-                count = as_fraction(beta)
+            if first.share is not None and not -0.2 < first.share < 0.5:
+                count = as_fraction(first.share)
                 name = "divisor" if abs(first.c - 1) < 1e-6 and count else "wrong factor"
-                text = f"{group} the terms of mean or variance are {count or f'{beta:.4g}'} times"
-                return Cause(name, f"{text} what they should be: wrong count, or eps?", case.sure)
+                text = f"{group} the terms of mean or variance are {count or f'{first.share:.4g}'}"
+                return Cause(name, f"{text} times what they should be: a wrong count?", case.sure)
             what = (
                 "mean or variance, or a normaliser, is"
                 if first.number == 1
@@ -133,7 +129,24 @@ def _part(case, rows):
         return None
     ranks = [int((s > 1e-3 * s[0]).sum()) for s in (sizes_A, sizes_D)]
     gains = [float(np.linalg.norm(J @ v[:number].T)) for J in (A, D)]
-    sign = np.sign(u[:, 0] @ v[0]) if case.out == case.inp and len(u) == len(v) else 1.0
-    share = float(sign * sizes[0] / max(c * typical, case.tiny))
-    kept = sizes_D[: ranks[1]]
-    return _Part(c, number, *ranks, *gains, share, bool(np.ptp(kept) < 1e-3 * kept[0]))
+    return _Part(c, number, *ranks, *gains, _share(case, c * A, D, sizes, ranks[1]))
+
+
+def _share(case, A, D, sizes, rank):
+    """How much of the terms A has, or None if that cannot be told.
+
+    Between A (with part of the terms) and D (with all) lies, further on, what has none: it is
+    elementwise. Else, if D does the same in all directions that it keeps, that is the measure.
+    """
+    off = ~np.eye(len(A), dtype=bool)
+    if case.out == case.inp and A.shape == D.shape == off.shape:
+        d, r = D[off], (A - D)[off]
+        t = -(d @ r) / max(r @ r, 1e-300)
+        if np.linalg.norm(d + t * r) < 1e-3 * np.linalg.norm(d) and t:
+            return 1 - 1 / t
+    kept = np.linalg.svd(D, compute_uv=False)[:rank]
+    if np.ptp(kept) < 1e-3 * kept[0]:
+        u, _, v = np.linalg.svd(A - D)
+        sign = np.sign(u[:, 0] @ v[0]) if len(u) == len(v) else 1.0
+        return 1 - sign * sizes[0] / kept[0]
+    return None
