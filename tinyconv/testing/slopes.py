@@ -22,6 +22,8 @@ SMOOTH, KINK, JUMP, EDGE, UNRESOLVED, FLAT = range(6)
 #: a slope is known when its bar is below this share of it, or of f's slope at full scale
 KNOWN, KNOWN_OF_SCALE = 1e-3, 1e-6
 
+#: the lowest rungs, which only tell how large rounding is
+_SAMPLES = 4
 #: a value so many bars away is refuted
 _SURE = 10.0
 #: the lowest rung over the highest: 4^-23 is about 1e-14, where rounding is all that is left
@@ -145,6 +147,7 @@ def _pick(values, bars, valid):
     not seen at all. The finer rungs see both: their bars are wider, but the truth is within.
     """
     bars = np.where(valid & np.isfinite(bars), bars, np.inf)
+    bars[-_SAMPLES:] = np.inf  # too few rungs below to know their rounding by
     low, high = values - _SURE * bars, values + _SURE * bars
     low, high = (_finer(np.where(np.isfinite(b), b, np.nan), f) for b, f in
                  ((low, np.fmax), (high, np.fmin)))  # fmt: skip
