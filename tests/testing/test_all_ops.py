@@ -33,4 +33,4 @@ def test_first_and_second_derivatives(name):
         if i == 0:
             test = reduce(lambda test, case: example(case=case)(test), op.examples, test)
         test()
-    assert 3 * sum(passed) >= len(passed) or name == "x ** 0", "most cases are vacuous"
+    assert any(passed) or name == "x ** 0", "no case was more than vacuous"

@@ -9,7 +9,7 @@ from tinyconv.autograd.gradcheck import NotCheckableError, WrongGradientError
 from tinyconv.nn import Module
 from tinyconv.testing.examine import Options, check, examine
 from tinyconv.testing.modules import check_module
-from tinyconv.testing.reproduce import reproduced
+from tinyconv.testing.reproduce import Source
 from tinyconv.testing.subject import TensorSubject
 
 
@@ -57,7 +57,7 @@ def gradcheck(
     subject = TensorSubject(func, inputs, wrt)
     if order == 2:
         subject = _gradient(subject, cotangents, strided, options)
-    report = examine(subject, options, reproduced("check", [func], inputs, options, order))
+    report = examine(subject, options, Source("check", [func], inputs, options, order))
     if report.passed or _constant(report):
         return True
     if raise_exception:

@@ -11,7 +11,7 @@ from tinyconv.testing.effects import INVALID, Effects, Finding
 from tinyconv.testing.judge import fast_pairs, full_pairs, verdict
 from tinyconv.testing.oracles import ORACLES, choose, signed, typical
 from tinyconv.testing.report import Report
-from tinyconv.testing.reproduce import reproduced
+from tinyconv.testing.reproduce import Source
 from tinyconv.testing.subject import ArraySubject, ShapesChange, TensorSubject, is_float
 
 #: up to so many elements of inputs and outputs together "auto" looks at every one
@@ -63,7 +63,7 @@ def check(func, inputs, **options):
     arguments, wrt = differentiated(inputs, "check")
     options = Options(**{"order": 2, **options})
     subject = TensorSubject(_callable(func, "func"), arguments, wrt)
-    return examine(subject, options, reproduced("check", [func], inputs, options))
+    return examine(subject, options, Source("check", [func], inputs, options))
 
 
 def check_vjp(forward, backward, arrays, **options):
@@ -97,7 +97,7 @@ def check_vjp(forward, backward, arrays, **options):
     for name, function in (("forward", forward), ("backward", backward)):
         _callable(function, name)
     subject = ArraySubject(forward, backward, [_bare(a) for a in arguments], wrt)
-    source = reproduced("check_vjp", [forward, backward], arrays, options)
+    source = Source("check_vjp", [forward, backward], arrays, options)
     return examine(subject, options, source)
 
 
@@ -133,8 +133,7 @@ class Options:
 def examine(subject, options, source):
     """Run all parts of a check on a subject; returns the Report."""
     began = time.perf_counter()
-    head, _, text = source.partition("\n")
-    report = Report(head, options.seed, source=text)
+    report = Report(source.names, options.seed, source=source)
     with np.errstate(all="ignore"):
         if options.oracle == "twin" or any(x.dtype == np.float32 for x in subject.x):
             subjects = _examine_twins(subject, options, report)

@@ -107,9 +107,10 @@ def _moves(comparison, k):
 
 
 def _worst(pair, A, N, bar, error, most=5):
-    order = np.argsort(-error, axis=None, kind="stable")[:most]
+    flat = error.ravel()
+    largest = np.argpartition(-flat, most)[:most] if flat.size > most else np.arange(flat.size)
     elements = []
-    for at in order:
+    for at in largest[np.argsort(-flat[largest], kind="stable")]:
         i, j = np.unravel_index(at, error.shape)
         elements.append(element(pair, i, j, A[i, j], N[i, j], bar[i, j]))
     return elements

@@ -8,7 +8,7 @@ import numpy as np
 from tinyconv.autograd import modes
 from tinyconv.nn import Module
 from tinyconv.testing.examine import Options, differentiated, examine
-from tinyconv.testing.reproduce import reproduced
+from tinyconv.testing.reproduce import Source
 from tinyconv.testing.subject import TensorSubject
 
 
@@ -39,7 +39,7 @@ def check_module(net, *inputs, **options):
     if not isinstance(net, Module):
         raise TypeError(f"check_module: net is {type(net).__name__}; wants a Module (else: check)")
     options = Options(**{"order": 2, **options})
-    source = reproduced("check_module", [net], inputs, options)
+    source = Source("check_module", [net], inputs, options)
     net = copy.deepcopy(net).double()
     parameters = {name: p for name, p in net.named_parameters() if p.requires_grad}
     arguments = [np.asarray(a, np.float64) if _is_single(a) else a for a in inputs]

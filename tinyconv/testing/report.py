@@ -138,8 +138,8 @@ class Report:
     seconds: float = 0.0
     #: no output is differentiable, and none changes either
     still: bool = False
-    #: Python that makes the same check again
-    source: str = ""
+    #: a ``reproduce.Source``: Python that makes the same check again
+    source: object = None
 
     @property
     def passed(self):
@@ -171,13 +171,13 @@ class Report:
             f"   {self.evaluations} forward and {self.pulls} backward runs, "
             f"{self.seconds:.2f} s, seed {self.seed}"
         )
-        if not self.passed:
+        if self.source and not self.passed:
             lines += ["to reproduce:", *("    " + s for s in self.reproducer().splitlines())]
         return "\n".join(lines)
 
     def reproducer(self):
         """Python to paste that makes the same check again, with its inputs and seed."""
-        return self.source
+        return str(self.source) if self.source else ""
 
     def to_dict(self):
         """All but the arrays, in types that JSON has."""
@@ -195,7 +195,7 @@ class Report:
                 "evaluations": self.evaluations,
                 "pulls": self.pulls,
                 "seconds": self.seconds,
-                "reproducer": self.source,
+                "reproducer": self.reproducer(),
             }
         )
 

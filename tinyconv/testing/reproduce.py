@@ -10,32 +10,47 @@ from tinyconv.autograd import Tensor
 
 #: arrays of more elements are written as compressed bytes
 _READABLE = 60
+_USUAL = dict(oracle="auto", mode="auto", kinks="hull", eps=None, atol=0.0, rtol=0.0)
 
 
-def reproduced(call, functions, inputs, options, order=None):
-    """A first line that names what was checked; from the second on, the reproducer."""
-    if isinstance(inputs, (np.ndarray, np.generic, Tensor, float)):
-        inputs = (inputs,)
-    arrays = [_argument(a) for a in inputs]
-    named = [_expression(f) for f in functions]
-    names = ", ".join(name for _, name in named)
-    imports = ["import numpy as np", f"from tinyconv.testing import {call}"]
-    if any("zlib" in a for a in arrays):
-        imports.insert(0, "import base64, zlib")
-    default = 1 if call == "check_vjp" else 2
-    order = order or options.order
-    extra = "" if order == default else f", order={order}"
-    extra += "".join(
-        f", {name}={getattr(options, name)!r}"
-        for name, usual in (("oracle", "auto"), ("mode", "auto"), ("kinks", "hull"), ("eps", None))
-        if getattr(options, name) != usual
-    )
-    return "\n".join([
-        names, *imports, *(definition for definition, _ in named),
-        "inputs = (", *(f"    {a}," for a in arrays), ")",
-        f"print({call}({names}, {'*' * (call == 'check_module')}inputs{extra}, "
-        f"seed={options.seed}))",
-    ])  # fmt: skip
+class Source:
+    """The text of a reproducer, written when it is asked for.
+
+    Args:
+        call: name of the check, from ``tinyconv.testing``.
+        functions: what is checked.
+        inputs: as they were given.
+        options: the keywords of the check.
+        order: where it is not that of ``options``.
+    """
+
+    def __init__(self, call, functions, inputs, options, order=None):
+        if isinstance(inputs, (np.ndarray, np.generic, Tensor, float)):
+            inputs = (inputs,)
+        self.call, self.inputs, self.options = call, inputs, options
+        self.order = order or options.order
+        named = [_expression(f) for f in functions]
+        self.definitions = [definition for definition, _ in named]
+        self.names = ", ".join(name for _, name in named)
+
+    def __str__(self):
+        call, options = self.call, self.options
+        arrays = [_argument(a) for a in self.inputs]
+        imports = ["import numpy as np", f"from tinyconv.testing import {call}"]
+        if any("zlib" in a for a in arrays):
+            imports.insert(0, "import base64, zlib")
+        extra = "" if self.order == (1 if call == "check_vjp" else 2) else f", order={self.order}"
+        extra += "".join(
+            f", {name}={getattr(options, name)!r}"
+            for name, usual in _USUAL.items()
+            if getattr(options, name) != usual
+        )
+        given = "*inputs" if call == "check_module" else "inputs"
+        return "\n".join([
+            *imports, *self.definitions,
+            "inputs = (", *(f"    {a}," for a in arrays), ")",
+            f"print({call}({self.names}, {given}{extra}, seed={options.seed}))",
+        ])  # fmt: skip
 
 
 def _expression(function):

@@ -94,7 +94,7 @@ def _by_rank(case, lost):
 def _groupings(case):
     """Axes of the output that tell groups apart: channel, sample, both, all but one, none."""
     axes = range(len(case.out))
-    kept = [(1,), (0,), (0, 1), *(tuple(a for a in axes if a != k) for k in axes), ()]
+    kept = [*(tuple(a for a in axes if a != k) for k in axes), (0, 1), (0,), (1,), ()]
     return dict.fromkeys(k for k in kept if set(k) <= set(axes))
 
 
@@ -115,6 +115,8 @@ def _part(case, rows):
     rows, columns = (k[:: max(1, -(-k.size // _LARGEST))] for k in (rows, columns))
     if min(rows.size, columns.size) < 3:
         return None
+    if case.out == case.inp and not np.array_equal(rows, columns):
+        return None  # the outputs of a group depend on the inputs of that group alone
     A, D, bar = (J[np.ix_(rows, columns)] for J in (case.A, case.D, case.bar))
     sizes_A, sizes_D = (np.linalg.svd(J, compute_uv=False) for J in (A, D))
     noise = 4 * np.linalg.norm(bar) + 1e-7 * np.linalg.norm(D)
@@ -145,8 +147,9 @@ def _share(case, A, D, sizes, rank):
         if np.linalg.norm(d + t * r) < 1e-3 * np.linalg.norm(d) and t:
             return 1 - 1 / t
     kept = np.linalg.svd(D, compute_uv=False)[:rank]
-    if np.ptp(kept) < 1e-3 * kept[0]:
+    beside = sizes[0] / np.median(kept)
+    if np.ptp(kept) < 1e-3 * kept[0] or beside < 0.3:
         u, _, v = np.linalg.svd(A - D)
         sign = np.sign(u[:, 0] @ v[0]) if len(u) == len(v) else 1.0
-        return 1 - sign * sizes[0] / kept[0]
+        return float(1 - sign * beside)
     return None

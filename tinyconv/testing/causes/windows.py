@@ -51,7 +51,7 @@ def misplaced(case, cases):
     """
     same = max(_same_amounts(view) for view in case.views)
     found, chance = _found_elsewhere(case)
-    if same >= 0.5 or found >= 0.4 and chance <= found / 5 or found >= 0.9 and same >= 0.2:
+    if same >= 0.5 or found >= 0.25 and chance <= found / 5 or found >= 0.9 and same >= 0.2:
         again = case.m == case.n and case.fits(case.D.T, case.bar.T, case.known.T)
         how = " (rearranged once more, not back)" if again else _geometry(case)
         text = f"the right amounts at wrong places{how}; {example(case)}"
