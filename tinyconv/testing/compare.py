@@ -1,4 +1,4 @@
-"""The comparison: analytic derivative against oracle, element by element or by directions."""
+"""The comparison of the analytic derivative with its oracle, element by element."""
 
 from dataclasses import dataclass, field
 
@@ -115,7 +115,7 @@ class Comparison:
         for j in range(len(A)):
             value, tolerance, climb = oracle.column(k, j)
             table.numeric[j], table.bar[j] = value, tolerance
-            off = ~self._agrees(A[j], value, oracle.digits * np.abs(A[j]) + tolerance)
+            off = ~self.agrees(A[j], value, oracle.digits * np.abs(A[j]) + tolerance)
             blunt = (tolerance > _BLUNT * largest) & (largest > 0)
             doubtful = off | blunt if blunt_before < 4 else off
             table.wrong[j] = off
@@ -126,7 +126,7 @@ class Comparison:
                 blunt_before += not off.any()
                 found += bool(table.wrong[j].any())
 
-    def _agrees(self, a, value, allowed):
+    def agrees(self, a, value, allowed):
         with np.errstate(all="ignore"):
             return np.abs(a - value) <= allowed + self.atol + self.rtol * np.abs(value)
 
@@ -140,13 +140,14 @@ class Comparison:
     def off(self, a, s):
         """Which of ``a`` contradict the Slopes ``s``."""
         rounding = self.digits * np.abs(a)
-        smooth = ~self._agrees(a, s.value, s.bar + rounding)
+        smooth = ~self.agrees(a, s.value, s.bar + rounding)
+        smooth &= ~self.agrees(a, s.far, s.far_bar + rounding)
         slack = rounding + self.atol + self.rtol * np.abs(a)
         outside = ~((a >= s.low - slack) & (a <= s.high + slack))
         off = np.isin(s.kind, (SMOOTH, EDGE, FLAT)) & smooth
         off |= (s.kind == KINK) & {"hull": outside, "skip": False, "error": True}[self.kinks]
         # too rough to confirm anything; but a value ten bars away is refuted all the same
-        off |= (s.kind == UNRESOLVED) & ~self._agrees(a, s.value, 10 * s.bar)
+        off |= (s.kind == UNRESOLVED) & ~self.agrees(a, s.value, 10 * s.bar)
         return off & ~(s.kind == JUMP) & np.isfinite(s.value)
 
     def _joint_kinks(self, tables):
@@ -177,108 +178,3 @@ class Comparison:
                 bad[rows] |= self.off(along, s)
         for t in tables:
             t.wrong |= bad & (t.kind == KINK)
-
-    # -- random directions ----------------------------------------------------------------------
-    def directions(self, k, output, rounds):
-        """Compare u . J d with (J^T u) . d for random u on one output and d in input k.
-
-        Returns a list of (analytic, numeric, bar, share of the elements at kinks, share skipped).
-        """
-        subject, rng = self.subject, self.rng
-        span = subject.spans[output]
-        x = subject.x[k]
-        outcomes = []
-        for _ in range(rounds):
-            unit = np.maximum(np.abs(x), self.oracles[k].typical[k] / 8)
-            d = signed(rng, x.shape) * unit
-            value, tolerance, climb = self.oracles[k].along({k: d})
-            value, tolerance = value[span], tolerance[span]
-            u = signed(rng, value.shape)
-            g = self.pull(output, u)[k]
-            a = float((g * d).sum())
-            bar = float(np.abs(u) @ tolerance) + 1e-9 * abs(a) + 1e-12 * float(np.abs(g * d).sum())
-            n = float(u @ value)
-            if self._agrees(a, n, bar):
-                outcomes.append((a, n, bar, 0.0, 0.0))
-                continue
-            ladder = climb(np.arange(span.start, span.stop))
-            a, n, bar, kink, lost = self._by_ladder(k, output, d, u, ladder)
-            if not kink and not self._agrees(a, n, bar):  # as in _forgive_rounding
-                for _ in range(2):
-                    there = float((self.pull(output, u, self.beside())[k] * d).sum())
-                    bar += 8 * abs(there - a)
-            outcomes.append((a, n, bar, kink, lost))
-        return outcomes
-
-    def _by_ladder(self, k, output, d, u, s):
-        lost = np.isin(s.kind, (JUMP, UNRESOLVED)) | ~np.isfinite(s.value)
-        u = np.where(lost, 0.0, u)
-        g = self.pull(output, u)[k]
-        a = float((g * d).sum())
-        kink = (s.kind == KINK) & ~lost
-        known = ~kink & ~lost
-        ends = np.stack([u[kink] * s.low[kink], u[kink] * s.high[kink]])
-        low, high = ends.min(0).sum(), ends.max(0).sum()
-        n = float(u[known] @ s.value[known]) + (low + high) / 2
-        bar = float(np.abs(u[known]) @ s.bar[known]) + (high - low) / 2
-        bar += 1e-11 * float(np.abs(g * d).sum())
-        return a, n, bar, float(kink.mean()), float(lost.mean())
-
-    def guilty(self, k, output, most=5):
-        """The (output element, input element) pairs that a failed direction is wrong at.
-
-        The direction is cut in halves, and those that still fail are cut again; then the same is
-        done to the cotangent.
-        """
-        subject, rng = self.subject, self.rng
-        span, oracle = subject.spans[output], self.oracles[k]
-        x = subject.x[k]
-        d = signed(rng, x.shape).reshape(-1) * np.maximum(np.abs(x), oracle.typical[k] / 8).ravel()
-        u = signed(rng, (span.stop - span.start,))
-        g = self.pull(output, u)[k].reshape(-1)
-
-        def fails(some):
-            part = np.zeros(x.size)
-            part[some] = d[some]
-            move, _, lengths = oracle.line({k: part.reshape(x.shape)})
-            s = oracle.climb(move, lengths, np.arange(span.start, span.stop))
-            a, n, bar, *_ = self._by_ladder(k, output, part.reshape(x.shape), u, s)
-            return not self._agrees(a, n, bar)
-
-        found = []
-        for j in _bisect(fails, np.arange(x.size), most):
-            s = oracle.column(k, j)[2](np.arange(span.start, span.stop))
-
-            def disagrees(some, j=j, s=s):
-                part = np.zeros(len(u))
-                part[some] = u[some]
-                a = self.pull(output, part)[k].reshape(-1)[j]
-                return not self._agrees(a, part @ s.value, np.abs(part) @ s.bar + 1e-12 * abs(g[j]))
-
-            for i in _bisect(disagrees, np.arange(len(u)), 2):
-                one = np.zeros(len(u))
-                one[i] = 1.0
-                a = float(self.pull(output, one)[k].reshape(-1)[j])
-                found.append((i, j, a, float(s.value[i]), float(s.bar[i])))
-        return found[:most]
-
-    def pull(self, output, u, x=None):
-        """The gradients for the cotangent u of one output."""
-        v = np.zeros(self.subject.size)
-        v[self.subject.spans[output]] = u
-        _, pull = self.subject.linearise([a.copy() for a in x or self.subject.x])
-        return pull(self.subject.split(v))
-
-
-def _bisect(fails, everything, most):
-    """Up to ``most`` single elements that fail, halving whatever does."""
-    found, waiting = [], [everything]
-    while waiting and len(found) < most:
-        some = waiting.pop()
-        if not fails(some):
-            continue
-        if len(some) == 1:
-            found.append(int(some[0]))
-        else:
-            waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
-    return found

@@ -41,17 +41,18 @@ class Effects:
         self.findings, self.noises = [], None
         self.v = self._cotangents()
         self.watch = Watch()
+        self.raw = None
 
     def run(self, skip=()):
         """All looks but those in ``skip``; returns the findings."""
         self._base()
         for name in self.names:
-            if name not in skip and not self._stopped():
+            if self.raw is not None and name not in skip and not self._stopped():
                 getattr(self, f"_{name}")()
         return self.findings
 
     def _stopped(self):
-        return any(f.kind in INVALID or f.kind == "raises" for f in self.findings)
+        return any(f.kind in INVALID for f in self.findings)
 
     def _note(self, kind, text):
         finding = Finding(kind, text)

@@ -231,7 +231,7 @@ def compared(subject, options, report):
     mode = options.mode
     if mode == "auto":
         mode = "full" if total <= FULL else "fast"
-    oracles = choose(subject, options.oracle, options.rng, options.eps)
+    oracles = choose(subject, options.oracle, options.rng, options.eps, mode == "full")
     comparison = compare.Comparison(
         subject, oracles, options.rng, options.kinks, options.atol, options.rtol
     )

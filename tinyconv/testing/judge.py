@@ -3,10 +3,14 @@
 import numpy as np
 
 from tinyconv.testing.causes import Block, Cause, diagnose, where
+from tinyconv.testing.directions import Directions
 from tinyconv.testing.effects import INVALID
+from tinyconv.testing.oracles import signed
 from tinyconv.testing.report import Element, Pair
 from tinyconv.testing.slopes import EPS, JUMP, KINK, UNRESOLVED
 
+#: up to so many elements of inputs and outputs the whole Jacobian is computed to name a cause
+_LOCATED = 6000
 #: a derivative is seen when it is so many times its error bar
 _SEEN = 10.0
 
@@ -93,17 +97,19 @@ def _pair_verdict(pair, seen, zero):
 def _moves(comparison, k):
     """Per output element, whether f changes by more than rounding when input k does."""
     oracle = comparison.oracles[k]
-    rng = np.random.default_rng(0)
-    moved = np.zeros(comparison.subject.size, bool)
-    d = rng.uniform(0.5, 1.5, oracle.x[k].shape) * rng.choice([-1.0, 1.0], oracle.x[k].shape)
-    move, _, _ = oracle.line({k: d * np.maximum(np.abs(oracle.x[k]), oracle.typical[k])})
+    x = oracle.x[k]
+    d = signed(np.random.default_rng(0), x.shape) * np.maximum(np.abs(x), oracle.typical[k])
+    move, *_ = oracle.line({k: d})
     size = np.abs(oracle.f0)
-    for t in (0.25, -1.0):
+    moved = np.zeros(size.shape, bool)
+    for t in (2.0**-4, -(2.0**-4), 2.0**-8):
         there, _ = move(t)
         with np.errstate(all="ignore"):
-            moved |= np.abs(there - oracle.f0) > 256 * EPS * np.maximum(size, np.abs(there))
-    # what cancels to nothing is rounding of larger numbers that are not seen here
-    return moved & (np.maximum(size, np.abs(there)) > 1e4 * EPS * max(1.0, size.max(initial=0)))
+            change = np.abs(there - oracle.f0)
+            moved |= (change > 256 * EPS * np.fmax(size, np.abs(there))) & (
+                change > 64 * oracle.noise
+            )
+    return moved
 
 
 def _worst(pair, A, N, bar, error, most=5):
@@ -133,26 +139,13 @@ def fast_pairs(comparison, rounds, locate):
         for k in range(len(subject.x)):
             pair = _pair(comparison, o, k, "fast")
             pairs.append(pair)
-            if not pair.elements:
-                continue
-            outcomes = comparison.directions(k, o, rounds)
-            seen = False
-            lost = kinks = 0.0
-            for a, n, bar, kink, skip in outcomes:
-                wrong = not comparison._agrees(a, n, bar) or not np.isfinite(a)
-                pair.wrong += wrong
-                pair.error = max(pair.error, abs(a - n) / bar if bar else 0.0)
-                seen = seen or max(abs(a), abs(n)) > _SEEN * bar
-                lost, kinks = max(lost, skip), max(kinks, kink)
-            pair.skipped, pair.kinks = round(lost * pair.elements), round(kinks * pair.elements)
-            pair.checked = pair.elements - pair.skipped
-            zero = not any(a or n for a, n, *_ in outcomes)
-            settled = zero and pair.checked and _moves(comparison, k)[subject.spans[o]].any()
-            pair.verdict = _pair_verdict(pair, bool(seen or kinks > 0 or settled), zero)
-            if pair.wrong and locate:
-                pair.worst = [element(pair, *e) for e in comparison.guilty(k, o)]
-    wrong = [pair for pair in pairs if pair.wrong]
-    if wrong and locate and subject.size + sum(x.size for x in subject.x) <= 6000:
+            if pair.elements:
+                directions = Directions(comparison, k, o)
+                _draws(pair, directions, rounds, comparison)
+                if pair.wrong and locate:
+                    pair.worst = [element(pair, *e) for e in directions.guilty()]
+    small = subject.size + sum(x.size for x in subject.x) <= _LOCATED
+    if locate and small and any(pair.wrong for pair in pairs):
         for pair, full in zip(pairs, full_pairs(comparison)):
             if pair.wrong:
                 pair.cause, pair.where = full.cause, full.where
@@ -160,6 +153,23 @@ def fast_pairs(comparison, rounds, locate):
                 pair.off, pair.kink = full.off, full.kink
                 pair.worst = pair.worst or full.worst
     return pairs
+
+
+def _draws(pair, directions, rounds, comparison):
+    """Fill a Pair from draws."""
+    draws = directions.run(rounds)
+    for draw in draws:
+        pair.wrong += not directions.agrees(draw)
+        off = abs(draw.analytic - draw.numeric)
+        pair.error = max(pair.error, off / draw.bar if draw.bar else float(off > 0))
+    kinks, lost = max(d.kinks for d in draws), max(d.lost for d in draws)
+    pair.kinks, pair.skipped = round(kinks * pair.elements), round(lost * pair.elements)
+    pair.checked = pair.elements - pair.skipped
+    seen = any(max(abs(d.analytic), abs(d.numeric)) > _SEEN * d.bar for d in draws) or kinks > 0
+    zero = not any(d.analytic or d.numeric for d in draws)
+    if zero and pair.checked and not seen:
+        seen = bool(_moves(comparison, directions.k)[directions.span].any())
+    pair.verdict = _pair_verdict(pair, seen, zero)
 
 
 def verdict(report):

@@ -190,14 +190,17 @@ class Exact(Oracle):
         right, left = right[rows], left[rows]
         kind = np.where(right == left, SMOOTH, KINK)
         low, high = np.minimum(right, left), np.maximum(right, left)
-        return Slopes((right + left) / 2, np.zeros(right.shape), low, high, kind, 0.0)
+        nothing = np.full(right.shape, np.nan)
+        value, bar = (right + left) / 2, np.zeros(right.shape)
+        return Slopes(value, bar, low, high, kind, nothing, nothing, 0.0)
+
+    def suits(self):
+        """Whether all numbers are whole, and small enough for products of them to be exact."""
+        return all(np.all((x == np.rint(x)) & (np.abs(x) <= 4096)) for x in self.x)
 
     def holds(self, k, rng):
         """Whether f is straight to the last bit along a random direction of input k."""
-        x = self.x[k]
-        if not np.all((x == np.rint(x)) & (np.abs(x) <= 4096)):
-            return False
-        move, *_ = self.line({k: rng.choice([-1.0, 1.0], x.shape)})
+        move, *_ = self.line({k: rng.choice([-1.0, 1.0], self.x[k].shape)})
         with np.errstate(all="ignore"):
             coarse, fine = self._sides(move, self.STEP), self._sides(move, self.STEP / 2)
         return all(map(np.array_equal, coarse, fine))
@@ -245,8 +248,11 @@ class Complex(Oracle):
 ORACLES = {oracle.name: oracle for oracle in (Exact, Adjoint, Complex, Oracle)}
 
 
-def choose(subject, name, rng, step=None):
-    """One oracle per input: the one that is named, or for "auto" the strongest that applies."""
+def choose(subject, name, rng, step=None, full=True):
+    """One oracle per input: the one that is named, or for "auto" the strongest that applies.
+
+    Directions are no whole numbers, so the exact oracle is for ``full`` comparisons.
+    """
     if name != "auto":
         return [ORACLES[name](subject, rng, step)] * len(subject.x)
     richardson = Oracle(subject, rng, step)
@@ -254,9 +260,10 @@ def choose(subject, name, rng, step=None):
         return [richardson] * len(subject.x)
     exact, adjoint = Exact(subject, rng), Adjoint(subject, rng)
     exact.strict = False
+    whole = full and exact.suits()
     chosen = []
     for k in range(len(subject.x)):
-        holds = exact.holds(k, rng)
+        holds = whole and exact.holds(k, rng)
         straight = not holds and adjoint.is_affine(k, rng)
         chosen.append(exact if holds else adjoint if straight else richardson)
     return chosen

@@ -38,6 +38,9 @@ class Slopes(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     kind: np.ndarray
+    #: another slope and its bar, where coarser steps see one (see ``_from_afar``), else NaN
+    far: np.ndarray
+    far_bar: np.ndarray
     #: the largest step of the three that served most elements
     step: float
 
@@ -77,7 +80,8 @@ def slopes(move, f0, lengths, rows=None, factor=1.0):
 def _judge(ladder, f0):
     if len(ladder) < 3:
         nothing = np.full(f0.shape, np.nan)
-        return Slopes(nothing, nothing, nothing, nothing, np.full(f0.shape, UNRESOLVED), 0.0)
+        kind = np.full(f0.shape, UNRESOLVED)
+        return Slopes(nothing, nothing, nothing, nothing, kind, nothing, nothing, 0.0)
     k = np.array([rung[0] for rung in ladder])
     hr, hl = (np.array([rung[i] for rung in ladder])[:, None] for i in (1, 2))
     right, left = (np.stack([rung[i] for rung in ladder]) - f0 for i in (3, 4))
@@ -93,7 +97,9 @@ def _judge(ladder, f0):
     least = _noise(right, left, f0)
     changes = np.abs(D1[1:] - D1[:-1]) + np.abs(bend)
     bars = changes + 2 * _blur(changes, least, shortest)
-    value, bar, best = _pick(_extrapolate(D1, 256), bars, adjacent)
+    values = _extrapolate(D1, 256)
+    value, bar, best = _pick(values, bars, adjacent)
+    far, far_bar = _from_afar(values, bars, adjacent, value, bar, best)
     sides = []
     for side in (P, M):
         side1 = _extrapolate(side, 4)
@@ -122,7 +128,7 @@ def _judge(ladder, f0):
         bar[still] = _least_change(f0[still]) / _flat_step(right, left, np.minimum(hr, hl))[still]
     low, high = np.minimum(r - r_bar, l - l_bar), np.maximum(r + r_bar, l + l_bar)
     step = float(np.median(hr[best])) if best.size else 0.0
-    return Slopes(value, bar, low, high, kind, step)
+    return Slopes(value, bar, low, high, kind, far, far_bar, step)
 
 
 def _extrapolate(rows, ratio):
@@ -155,6 +161,20 @@ def _pick(values, bars, valid):
     best = np.argmin(np.where(contradicted, np.inf, bars), 0)
     at = (best, *np.indices(best.shape))
     return values[at], bars[at], best
+
+
+def _from_afar(values, bars, valid, value, bar, best):
+    """(slope, bar) of coarser rungs that know another slope than the best one; NaN elsewhere.
+
+    Rounding makes stairs of a function: 1 - tanh(x)^2 at x = 12 has two or three digits left. A
+    fine rung that stands on one step sees a slope of its own there, and a coarse one the truth.
+    With a true ripple it is the other way round, and no sampling can tell the two apart.
+    """
+    known = valid & (bars <= KNOWN * np.abs(values)) & (np.arange(len(bars))[:, None] < best)
+    known &= np.abs(values - value) > bar + 3 * bars
+    at = (np.argmin(np.where(known, bars, np.inf), 0), *np.indices(best.shape))
+    some = known.any(0)
+    return np.where(some, values[at], np.nan), np.where(some, bars[at], np.nan)
 
 
 def _finer(bounds, reduce):

@@ -51,6 +51,12 @@ class Subject:
             return outputs[0].flatten()
         return np.concatenate([y.ravel() for y in outputs])
 
+    def changes(self):
+        """Whether any output, differentiable or not, changes when the inputs do."""
+        there = [x + 0.37 * np.maximum(np.abs(x), 1) for x in self.x]
+        pairs = zip(self.everything([x.copy() for x in self.x]), self.everything(there))
+        return not all(np.array_equal(a, b) for a, b in pairs)
+
     def split(self, flat):
         """A flat vector as arrays of the outputs' shapes and dtypes."""
         return [
@@ -127,11 +133,9 @@ class TensorSubject(Subject):
 
         return [y.array for y in outputs], pull
 
-    def changes(self):
-        """Whether any output, differentiable or not, changes when the inputs do."""
-        there = [x + 0.37 * np.maximum(np.abs(x), 1) for x in self.x]
-        (_, a), (_, b) = self._run([x.copy() for x in self.x], True), self._run(there, True)
-        return any(not np.array_equal(s.array, t.array, equal_nan=True) for s, t in zip(a, b))
+    def everything(self, arrays):
+        """All outputs, differentiable or not."""
+        return [t.array for t in self._run(arrays, True)[1]]
 
     def gradient(self, cotangents):
         """The gradient as a function of the inputs and the cotangents: a Subject of its own."""
@@ -174,10 +178,12 @@ class ArraySubject(Subject):
             arguments[i] = a
         return arguments
 
+    def everything(self, arrays):
+        """All outputs, differentiable or not."""
+        return flat_arrays(self.forward(*self._arguments(arrays)))[0]
+
     def values(self, arrays):
-        outputs, _ = flat_arrays(self.forward(*self._arguments(arrays)))
-        if self.places is None:
-            self.places = _floats(outputs)
+        outputs = self.everything(arrays)
         return [outputs[i] for i in self.places]
 
     def linearise(self, arrays):
@@ -239,6 +245,9 @@ def flat_arrays(result):
     several = isinstance(result, (tuple, list))
     arrays = [np.asarray(y) for y in (result if several else [result])]
     for y in arrays:
-        if y.dtype == object:
-            raise TypeError("forward must return an array of numbers, or a tuple of arrays")
+        if y.dtype.kind not in "fciub":
+            raise TypeError(
+                "forward must return an array of numbers, or a tuple of arrays; it returned "
+                f"{type(result).__name__}"
+            )
     return arrays, several

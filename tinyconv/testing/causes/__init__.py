@@ -29,7 +29,7 @@ from tinyconv.testing.causes.moves import (
     transposed,
 )  # fmt: skip
 from tinyconv.testing.causes.normalisers import detached, low_rank
-from tinyconv.testing.causes.places import describe
+from tinyconv.testing.causes.places import describe, inside
 from tinyconv.testing.causes.sums import broadcast, cross_terms, lost_accumulation, partly_missing
 from tinyconv.testing.causes.windows import misplaced, turned
 
@@ -93,7 +93,7 @@ def _cause(case, cases):
         cause = pattern(case, cases)
         if cause is not None:
             return cause
-    return Cause("unknown", f"wrong {describe(case, case.flagged)}; no known pattern", 0.0)
+    return Cause("unknown", f"wrong {inside(case, case.flagged)}; no known pattern", 0.0)
 
 
 def where(block):

@@ -18,9 +18,9 @@ def not_finite(case, cases):
         return None
     text = (
         f"NaN or infinity {inside(case, bad)} where the derivative is finite: in backward a "
-        "division by zero, a logarithm or a power of zero, 0 * inf?"
+        "division by zero, a root or logarithm of what a mask was to hide, 0 * inf?"
     )
-    return Cause("wrong factor", text, 0.8)
+    return Cause("not finite", text, 1.0)
 
 
 def missing(case, cases):
@@ -52,15 +52,16 @@ def tie(case, cases):
         if not wrong.any():
             return None
         if (kinks[wrong.any(axis=1)] < 2).any():
-            text = f"wrong at kinks only, {describe(case, wrong)}: the slope of neither side"
+            text = f"wrong at kinks only ({describe(case, wrong)}): no slope between both sides"
             return Cause("wrong factor", text, 0.6)
     elif not _of_equal_inputs(case):
         return None
     i = int(wrong.any(axis=1).argmax())
-    shares = ", ".join(f"{a:.4g}" for a in case.A[i][wrong[i]][:4])
+    shares = ", ".join(f"{a:.4g}" for a in case.given[i][wrong[i]][:4])
+    at = tuple(map(int, np.unravel_index(i, case.out)))
     text = (
-        f"only where inputs tie, {describe(case, wrong)}: those of output {i} get {shares}, and "
-        "should have the gradient once, one of them or shared"
+        f"only where inputs tie ({describe(case, wrong)}): those of output {at} get {shares}, and "
+        "should get the gradient once: one of them, or all by shares"
     )
     return Cause("tie", text, 0.9)
 
@@ -78,7 +79,9 @@ def _of_equal_inputs(case):
 def constant_factor(case, cases):
     """A 2, 1/N or minus forgotten: A = c D with one c."""
     c = float(case.ratio())
-    if not np.isfinite(c) or not case.has_A.any() or not case.fits(c * case.D, abs(c) * case.bar):
+    if not np.isfinite(c) or 2 * case.wrong.sum() < case.has_D.sum() or not case.has_A.any():
+        return None  # one that most elements do not show is none
+    if not case.fits(c * case.D, abs(c) * case.bar):
         return None
     if abs(c + 1) < 1e-5:
         return Cause("sign", "every element has the wrong sign", case.sure)
@@ -139,9 +142,8 @@ def divisor(case, cases):
         hit = view.wrong.any(axis=1)
         some = np.unique(np.round(c[hit], 7))
         counts = [as_fraction(value) for value in some]
-        some = ", ".join(f"{f or format(v, '.5g')}" for f, v in zip(counts[:4], some))
-        channel = _only_axis(c.reshape(shape))
-        if channel is not None and labels(case, side)[channel] == "C":
+        some = ", ".join(f"{f or format(v, '.7g')}" for f, v in zip(counts[:4], some))
+        if _by_channel(case, side, c.reshape(shape)):
             text = f"a factor for each channel of the {side} ({some}): a scale left out or doubled?"
             return Cause("wrong factor", f"{text}; {example(case)}", 0.9 * case.sure)
         if side == "output" or all(counts):
@@ -155,13 +157,16 @@ def divisor(case, cases):
     return None
 
 
-def _only_axis(c):
-    """The one axis along which an array varies, or None. NaN is any number."""
-    varying = [
-        k for k in range(c.ndim)
-        if (np.nan_to_num(c, nan=-np.inf).max(k) - np.nan_to_num(c, nan=np.inf).min(k) > 1e-6).any()
-    ]  # fmt: skip
-    return varying[0] if len(varying) == 1 and c.ndim > 1 else None
+def _by_channel(case, side, factors):
+    """Whether a factor differs between channels, and between nothing else."""
+    axes = labels(case, side)
+    if "C" not in axes:
+        return False
+    rest = tuple(k for k, label in enumerate(axes) if label != "C")
+    shared = np.nanmedian(factors, axis=rest, keepdims=True)
+    bar = np.median((case.bar / np.maximum(np.abs(case.D), case.tiny))[case.wrong])
+    same = np.isnan(factors) | (np.abs(factors - shared) <= (1e-6 + 8 * bar) * np.abs(shared))
+    return bool(same.all()) and np.ptp(shared) > 0
 
 
 def added(case, cases):
@@ -178,10 +183,10 @@ def added(case, cases):
         (case.live, "every element that is not 0"),
         (diagonal & case.known, "the diagonal"),
     ):
-        if where.sum() < 3 or not where[case.wrong].all():
+        if not 3 <= where.sum() <= 2 * case.wrong.sum() or not where[case.wrong].all():
             continue
         offset = float(np.median(R[where]))
-        if case.fits(case.D + offset * where):
+        if case.fits(case.D + offset * where, case.bar + np.median(case.bar[where])):
             if abs(offset + 1) < 1e-5 and name == "the diagonal" and not case.elementwise:
                 text = "1 too little on the diagonal: the gradient of a shortcut is not added"
                 return Cause("lost accumulation", text, case.sure)

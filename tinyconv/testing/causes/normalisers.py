@@ -111,12 +111,16 @@ def _groups(case, axes):
 
 def _part(case, rows):
     """The group of these outputs, or None if no c A - D in it is dense and of rank 1 or 2."""
-    columns = np.flatnonzero(case.live[rows].any(axis=0) & case.known[rows].all(axis=0))
+    columns = np.flatnonzero(case.live[rows].any(axis=0))
+    if case.out == case.inp and not set(columns) <= set(rows):
+        return None  # outputs of a group depend on the inputs of that group alone
+    rows = rows[case.known[rows].mean(axis=1) > 0.5]
+    columns = columns[case.known[np.ix_(rows, columns)].all(axis=0)]
+    if case.out == case.inp:
+        rows = columns = np.intersect1d(rows, columns)
     rows, columns = (k[:: max(1, -(-k.size // _LARGEST))] for k in (rows, columns))
-    if min(rows.size, columns.size) < 3:
+    if min(rows.size, columns.size) < 3 or not case.has_D[np.ix_(rows, columns)].any():
         return None
-    if case.out == case.inp and not np.array_equal(rows, columns):
-        return None  # the outputs of a group depend on the inputs of that group alone
     A, D, bar = (J[np.ix_(rows, columns)] for J in (case.A, case.D, case.bar))
     sizes_A, sizes_D = (np.linalg.svd(J, compute_uv=False) for J in (A, D))
     noise = 4 * np.linalg.norm(bar) + 1e-7 * np.linalg.norm(D)
@@ -124,7 +128,7 @@ def _part(case, rows):
     for c in (1.0, np.median(sizes_D) / max(typical, case.tiny)):
         u, sizes, v = np.linalg.svd(c * A - D)
         number = int((sizes > noise).sum())
-        dense = (np.abs(c * A - D) > 1e-6 * sizes[0]).mean() > 0.3
+        dense = (np.abs(c * A - D) > 4 * bar + 1e-6 * sizes[0]).mean() > 0.3
         if 1 <= number <= 2 and min(A.shape) >= number + 2 and dense:
             break
     else:

@@ -38,7 +38,7 @@ def name_ratio(ratio, output_shape=(), input_shape=(), near=1e-6):
     """What a factor may stand for, in words; '' if nothing comes to mind.
 
     >>> name_ratio(0.125, (8, 10), (8, 3))
-    '1/8, 1 / the batch size (8)'
+    '1/8, 1 / the batch size, 8'
     >>> name_ratio(1.001)
     '0.1 % too much'
     >>> name_ratio(2.345)
@@ -47,57 +47,51 @@ def name_ratio(ratio, output_shape=(), input_shape=(), near=1e-6):
     size = abs(ratio)
     if not size or not math.isfinite(size):
         return ""
-    guesses = []
     fraction = as_fraction(size, near=near)
-    if fraction is not None and fraction != 1:
-        guesses.append(str(fraction))
-    percent = 100 * (size - 1)
-    rounded = float(f"{percent:.3g}")
-    if 0 < abs(percent) <= 10 and abs(percent - rounded) <= 100 * near:
-        guesses.append(f"{abs(rounded):g} % too {'much' if percent > 0 else 'little'}")
+    values = {str(fraction): size} if fraction not in (None, 1) else {}
+    percent = float(f"{100 * (size - 1):.3g}")
+    if 0 < abs(percent) <= 10:
+        values[f"{abs(percent):g} % too {'much' if percent > 0 else 'little'}"] = 1 + percent / 100
     for what, count in _counts(output_shape, input_shape).items():
-        forms = {what: count, f"1 / {what}": 1 / count}
-        if count > 2:
-            forms |= {
+        values |= {what: count, f"1 / {what}": 1 / count}
+        if fraction is None:
+            values |= {
                 f"sqrt of {what}": math.sqrt(count),
                 f"1 / sqrt of {what}": 1 / math.sqrt(count),
+            }
+        elif count > 3:
+            values |= {
                 f"(n - 1) / n with n = {what}": (count - 1) / count,
                 f"n / (n - 1) with n = {what}": count / (count - 1),
             }
-        guesses += [text for text, value in forms.items() if abs(size - value) <= near * size]
     for what, value in _CONSTANTS.items():
-        if abs(size - value) <= near * size:
-            guesses.append(what)
-        elif abs(size - 1 / value) <= near * size:
-            guesses.append(f"1 / ({what})")
-    if not guesses:
-        square = as_fraction(size * size, largest=16, near=near)
-        guesses += [f"sqrt({square})"] if square else []
+        values |= {what: value, f"1 / ({what})": 1 / value}
+    guesses = [text for text, value in values.items() if abs(size - value) <= near * size]
+    square = as_fraction(size * size, largest=16, near=near)
+    if not guesses and square:
+        guesses = [f"sqrt({square})"]
     return ", ".join(guesses[:3])
 
 
 def _counts(output_shape, input_shape):
-    """Numbers that means divide by: sizes and products of sizes, named; 1 is no hint."""
+    """Sizes and products of sizes, which means divide by, named. Of equal ones the plainest."""
     counts = {}
     for side, shape in (("output", output_shape), ("input", input_shape)):
-        if not shape:
-            continue
-        if len(shape) >= 2:
-            counts[f"the batch size ({shape[0]})"] = shape[0]
-        counts[f"the number of {side} elements ({math.prod(shape)})"] = math.prod(shape)
-        if len(shape) >= 3:
+        if len(shape) > 1:
+            counts[f"the batch size, {shape[0]}"] = shape[0]
+        if len(shape) > 2:
             pixels = math.prod(shape[2:])
-            counts[f"the {side}'s elements per channel ({pixels})"] = pixels
-            whole = pixels * shape[0]
-            counts[f"the {side}'s elements per channel in the batch ({whole})"] = whole
+            counts[f"the {side}'s elements per channel, {pixels}"] = pixels
+            counts[f"those of the whole batch, {pixels * shape[0]}"] = pixels * shape[0]
+        counts[f"the number of {side} elements, {math.prod(shape)}"] = math.prod(shape)
         for number in range(1, len(shape)):
             for axes in combinations(range(len(shape)), number):
-                count = math.prod(shape[k] for k in axes)
                 sizes = " x ".join(str(shape[k]) for k in axes)
-                counts.setdefault(f"the size of {side} axes {axes} ({sizes})", count)
-    seen, named = set(), {}
-    for what, count in counts.items():  # the first, plainest name of each number
-        if count > 1 and count not in seen:
-            seen.add(count)
-            named[what] = count
-    return named
+                count = math.prod(shape[k] for k in axes)
+                which = f"axis {axes[0]}" if number == 1 else f"axes {axes}"
+                counts.setdefault(f"the size of the {side}'s {which}, {sizes}", count)
+    plainest = {}
+    for what, count in counts.items():
+        if count > 1:
+            plainest.setdefault(count, what)
+    return {what: count for count, what in plainest.items()}

@@ -80,8 +80,9 @@ def _whole_windows(view):
     rows = view.wrong.any(axis=1) & view.has_A.any(axis=1) & view.has_D.any(axis=1)
     pairs = []
     for i in _sample(np.flatnonzero(rows)):
-        a, d = (_cut(J[i], has[i], view.shape) for J, has in _both(view))
-        pairs.append((a, d, _near(view, i)))
+        (a, known_a), (d, known_d) = (_cut(view, J[i], has[i], i) for J, has in _both(view))
+        if known_a and known_d:
+            pairs.append((a, d, _near(view, i)))
     largest = max((d.shape for _, d, _ in pairs), key=np.prod, default=())
     return [pair for pair in pairs if pair[1].shape == largest and pair[1].size > 1]
 
@@ -96,9 +97,11 @@ def _both(view):
     return (view.A, view.has_A), (view.D, view.has_D)
 
 
-def _cut(row, has, shape):
-    box = tuple(slice(k.min(), k.max() + 1) for k in np.nonzero(has.reshape(shape)))
-    return np.where(has, row, 0.0).reshape(shape)[box]
+def _cut(view, row, has, i):
+    """The part of a row that holds its mass, and whether all of it is known."""
+    box = tuple(slice(k.min(), k.max() + 1) for k in np.nonzero(has.reshape(view.shape)))
+    known = view.known[i].reshape(view.shape)[box].all()
+    return np.where(has, row, 0.0).reshape(view.shape)[box], known
 
 
 def _become(pairs, change):

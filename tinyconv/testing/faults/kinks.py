@@ -135,7 +135,7 @@ def _sort_gradient(gy, x):
 family.case("sort of pairs", np.sort, _sort_gradient, given([2.0, 1.0, 2.0, 0.5, 1.0]),
             "Of two equal numbers the first comes first.")
 family.case("sort of three equals", np.sort, _sort_gradient, given([2.0, 1.0, 2.0, 0.5, 2.0]),
-            "The middle one of three: move it alone, and no output in the middle changes.")
+            "Move one of the three alone, and the middle output does not follow.")
 
 # -- losses and distances ----------------------------------------------------------------
 
