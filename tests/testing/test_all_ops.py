@@ -23,6 +23,8 @@ def verdict(case, inputs):
     report = check(case.func, inputs, order=case.order, oracle=case.oracle, seed=0)
     if report.verdict not in case.expect:
         pytest.fail(f"{case}\n{report}", pytrace=False)
+    if report.passed and case.order == 2:
+        assert any(pair.order == 2 for pair in report.pairs), f"no second derivative: {case}"
     target(min(report.error, 1e9), label="error over what is allowed")
     return report.verdict
 

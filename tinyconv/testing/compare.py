@@ -98,7 +98,7 @@ class Comparison:
             A = np.abs(t.analytic)
             # where f does not move, the last digits of its larger derivatives are out of sight
             largest = np.maximum(A.max(0, keepdims=True), A.max(1, keepdims=True))
-            unseen = np.where(t.numeric == 0, 8 * EPS * largest, 0.0)
+            unseen = np.where(t.numeric == 0, 64 * EPS * largest, 0.0)
             allowed = np.maximum(8 * spread, unseen)
             t.wrong &= b | ~(np.abs(t.analytic - t.numeric) <= allowed)
 

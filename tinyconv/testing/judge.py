@@ -77,7 +77,8 @@ def _count(pair, block, kind, moves):
     error[block.wrong & ~np.isfinite(A)] = np.inf
     pair.error = float(error.max(initial=0.0))
     pair.worst = _worst(pair, A, N, bar, np.where(block.wrong, error + 1e300, error))
-    pair.analytic, pair.numeric, pair.bar, pair.off, pair.kink = A, N, bar, block.wrong, block.kink
+    pair.analytic, pair.numeric, pair.bar = A, N, bar
+    pair.off, pair.kink, pair.lost = block.wrong, block.kink, skipped
     with np.errstate(all="ignore"):
         seen = (np.maximum(np.abs(A), np.abs(N)) > _SEEN * bar) & ~skipped
         # no derivative, though f moves with the input: zero is then a fact, not a lack of sight
@@ -150,7 +151,7 @@ def fast_pairs(comparison, rounds, locate):
             if pair.wrong:
                 pair.cause, pair.where = full.cause, full.where
                 pair.analytic, pair.numeric, pair.bar = full.analytic, full.numeric, full.bar
-                pair.off, pair.kink = full.off, full.kink
+                pair.off, pair.kink, pair.lost = full.off, full.kink, full.lost
                 pair.worst = pair.worst or full.worst
     return pairs
 

@@ -241,7 +241,9 @@ class Complex(Oracle):
         z = [x + 1j * _TINY * directions.get(k, 0.0) for k, x in enumerate(self.x)]
         value = self._at(z).imag / _TINY
         move, _, lengths = self.line(directions)
-        return value, 16 * EPS * np.abs(value), lambda rows: self.climb(move, lengths, rows)
+        # the largest of them bounds what cancels in the smaller ones
+        tolerance = 16 * EPS * np.abs(value).max(initial=0.0) + np.zeros(value.shape)
+        return value, tolerance, lambda rows: self.climb(move, lengths, rows)
 
 
 #: those that can be asked for by name

@@ -57,8 +57,10 @@ class Pair:
     analytic: object = None
     numeric: object = None
     bar: object = None
+    #: ... and masks of the same shape: wrong, at a kink, out of sight
     off: object = None
     kink: object = None
+    lost: object = None
 
     @property
     def name(self):

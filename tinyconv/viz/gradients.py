@@ -98,7 +98,8 @@ def _zero(pair):
 
 def _panel(axes, pair, error, colours, norm):
     m, n = error.shape
-    skipped, kink = np.isnan(error), pair.kink & ~pair.off
+    skipped = np.isnan(error) | (pair.lost & ~pair.off)
+    kink = pair.kink & ~pair.off
     level = _blocks(np.where(skipped, _PALEST, error), np.maximum)
     image = colours(norm(level))
     bad = _blocks(pair.off, np.logical_or)

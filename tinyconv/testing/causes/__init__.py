@@ -28,9 +28,16 @@ from tinyconv.testing.causes.moves import (
     swapped,
     transposed,
 )  # fmt: skip
-from tinyconv.testing.causes.normalisers import detached, low_rank
+from tinyconv.testing.causes.normalisers import detached, detached_in_part
 from tinyconv.testing.causes.places import describe, inside
-from tinyconv.testing.causes.sums import broadcast, cross_terms, lost_accumulation, partly_missing
+from tinyconv.testing.causes.sums import (
+    cross_terms,
+    one_share,
+    overwritten,
+    partly_missing,
+    repeated_index,
+    summed_elsewhere,
+)  # fmt: skip
 from tinyconv.testing.causes.windows import misplaced, turned
 
 __all__ = ["PATTERNS", "Block", "Cause", "diagnose", "where"]
@@ -43,9 +50,11 @@ PATTERNS = (
     exchanged,
     missing,
     swapped,
-    broadcast,
+    one_share,
+    summed_elsewhere,
     cross_terms,
-    lost_accumulation,
+    overwritten,
+    repeated_index,
     partly_missing,
     some_signs,
     transposed,
@@ -58,7 +67,7 @@ PATTERNS = (
     added,
     precision,
     misplaced,
-    low_rank,
+    detached_in_part,
     wrong_factor,
 )
 

@@ -1,7 +1,7 @@
 """Mistakes that leave parts of a sum out.
 
 A pattern takes a case and all cases, and returns a Cause or None. A is the analytic, D the
-numeric Jacobian (rows are outputs, columns inputs), R = A - D.
+numeric Jacobian; rows are outputs, columns inputs.
 """
 
 from itertools import combinations
@@ -15,93 +15,107 @@ from tinyconv.testing.causes.places import axis_name, example, inside
 _MOST = 0.95
 
 
-def broadcast(case, cases):
-    """A gradient that is not summed over what its input was broadcast or copied to.
+def one_share(case, cases):
+    """x + b: gb = gy[0] for gy.sum(0). Of all shares of a broadcast input one alone arrives.
 
-    The input was broadcast if the output has axes that it has not, or has with size 1; or if
-    each of its elements is the only one that so many outputs depend on. Of the shares that
-    should be summed A has one alone; or it has them at other inputs, summed over other axes.
+    The input was broadcast if the output has axes that it has not, or if along axes of the output
+    all depend on the same element; A has everything from one index along such axes and nothing
+    from others. Or each input has as many copies in the output (as in upsampling), and A one of
+    them.
     """
+    if case.has_A[case.wrong].any():
+        return None
     widened = _widened(case)
-    text = "the gradient must be summed over all that the input was broadcast to"
-    if not case.has_A[case.wrong].any():
-        for axes in _subsets(widened):
-            kept = _kept(case, axes)
-            if kept is not None:
-                names = _names(case, axes)
-                return Cause(
-                    "broadcast",
-                    f"only one index of the output's {names} arrives: {text}",
-                    case.sure,
+    for number in range(len(widened), 0, -1):
+        for axes in combinations(widened, number):
+            if _one_index(case, axes):
+                text = (
+                    f"only one index of the output's {_names(case, axes)} arrives: the gradient "
+                    "must be summed over all that the input was broadcast to"
                 )
-        copies, unknown = case.has_D.sum(axis=0), (~case.known).sum(axis=0)
-        if case.one_each and copies.max() > 1 and (copies + unknown >= copies.max()).all():
-            if (case.has_A.sum(axis=0) <= 1).all():
-                text = f"of {copies.max()} outputs that each input is copied to, one alone counts"
                 return Cause("broadcast", text, case.sure)
-        return None
-    if not widened or (case.has_D.sum(axis=1) > 1).any():
-        return None
-    amount, bar = (J.sum(axis=1, where=case.has_D, keepdims=True) for J in (case.D, case.bar))
-    seen = np.broadcast_to(case.has_D.any(axis=1, keepdims=True), case.D.shape)
-    if case.fits(np.where(case.has_A, amount, 0.0), np.broadcast_to(bar, case.D.shape), seen):
-        text = f"outputs reach inputs that they do not depend on, {example(case)}: {text}, not over"
-        return Cause("broadcast", f"{text} other axes", case.sure)
+    copies, unknown = case.has_D.sum(axis=0), (~case.known).sum(axis=0)
+    even = copies.max(initial=0) > 1 and (copies + unknown >= copies.max()).all()
+    if case.one_each and even and (case.has_A.sum(axis=0) <= 1).all():
+        text = f"each input is copied to {copies.max()} outputs, and the gradient of one arrives"
+        return Cause("broadcast", text, case.sure)
     return None
 
 
-def _widened(case):
-    """Axes of the output that the input lacks or has with size 1, or that D says are copies."""
-    axes = []
-    source = np.where(case.has_D.any(axis=1), case.has_D.argmax(axis=1), -1).reshape(case.out)
-    single = not (case.has_D.sum(axis=1) > 1).any() and case.has_D.any()
-    fitting = len(case.inp) == len(case.out) and all(
-        mine in (1, size) for mine, size in zip(case.inp, case.out)
+def summed_elsewhere(case, cases):
+    """x + b: gb = gy.sum(1) for gy.sum(0), or gy.sum(): summed over other axes, or too many.
+
+    The input was broadcast as above, each output depends on one element of it; in A it gives the
+    right amount to others, too, or instead.
+    """
+    if not _widened(case) or not case.has_A.any() or (case.has_D.sum(axis=1) > 1).any():
+        return None
+    amount, bar = (J.sum(axis=1, where=case.has_D, keepdims=True) for J in (case.D, case.bar))
+    known = np.broadcast_to(case.has_D.any(axis=1, keepdims=True), case.D.shape)
+    if not case.fits(np.where(case.has_A, amount, 0.0), bar + np.zeros(case.n), known):
+        return None
+    text = (
+        "outputs pass their gradient to inputs that they do not depend on: what the input was "
+        f"broadcast along must be summed, no other axes; {example(case)}"
     )
-    for k, size in enumerate(case.out):
-        own = k - len(case.out) + len(case.inp)
-        lacking = own < 0 or fitting and case.inp[own] == 1
-        copied = single and ((source == source.max(axis=k, keepdims=True)) | (source < 0)).all()
-        if size > 1 and (copied or lacking and not single):
-            axes.append(k)
-    return axes
+    return Cause("broadcast", text, case.sure)
 
 
-def _subsets(axes):
-    for number in range(len(axes), 0, -1):
-        yield from combinations(axes, number)
+def _widened(case):
+    """Axes of the output along which the input was broadcast."""
+    due = case.has_D.any(axis=1)
+    if (case.has_D.sum(axis=1) <= 1).all() and due.any():
+        # the element that each output depends on; all the same along such an axis
+        source = np.where(due, case.has_D.argmax(axis=1), -1).reshape(case.out)
+        same = [
+            ((source == source.max(axis=k, keepdims=True)) | (source < 0)).all()
+            for k in range(len(case.out))
+        ]
+    else:
+        lacking = len(case.out) - len(case.inp)
+        fits = not lacking and all(n in (1, size) for n, size in zip(case.inp, case.out))
+        same = [k < lacking or fits and case.inp[k] == 1 for k in range(len(case.out))]
+    return [k for k, size in enumerate(case.out) if size > 1 and same[k]]
+
+
+def _one_index(case, axes):
+    """Whether A has everything from one index along these axes of the output, and nothing else."""
+    rest = tuple(k for k in range(len(case.out)) if k not in axes)
+    alive = case.has_A.any(axis=1).reshape(case.out).any(axis=rest, keepdims=True)
+    rows = np.broadcast_to(alive, case.out).reshape(-1, 1)
+    return alive.sum() == 1 and case.fits(np.where(rows, case.D, 0.0))
 
 
 def _names(case, axes):
     return " and ".join(axis_name(case, "output", k) for k in axes)
 
 
-def _kept(case, axes):
-    """The one position along these axes of the output from which A has everything, or None."""
-    alive = case.has_A.any(axis=1).reshape(case.out)
-    rest = tuple(k for k in range(len(case.out)) if k not in axes)
-    position = np.argwhere(alive.any(axis=rest))
-    if len(position) != 1:
+def cross_terms(case, cases):
+    """y (1 - y) for softmax: A is the diagonal of D, and outputs depend on other inputs as well."""
+    off = case.has_D & ~np.eye(case.m, case.n, dtype=bool)
+    alone = case.out == case.inp and off.sum() > 1 and case.has_A.diagonal().any()
+    if not alone or not case.fits(np.where(off, 0.0, case.D)):
         return None
-    rows = np.zeros(case.out, bool)
-    at = dict(zip(axes, position[0]))
-    rows[tuple(at.get(k, slice(None)) for k in range(len(case.out)))] = True
-    return position[0] if case.fits(np.where(rows.reshape(-1, 1), case.D, 0.0)) else None
+    text = (
+        "0 off the diagonal: outputs depend on other inputs than their own as well (through a sum, "
+        "a mean, a norm), and that is left out"
+    )
+    return Cause("partly missing", text, case.sure)
 
 
-def lost_accumulation(case, cases):
-    """= for +=, or += at an index that occurs twice: outputs that share an input overwrite.
+def overwritten(case, cases):
+    """= for +=: of the outputs that share an input one alone passes its gradient on.
 
-    All wrong elements are 0. Along the output's image axes (or all axes) every input gets all
-    it should from one position, which is not the same for all inputs, and nothing from others;
-    or along the batch or the channels all inputs get theirs from the last.
+    All wrong elements are 0. Along the image axes of the output (or all its axes) every input
+    gets what it should from one position, which is not the same for all inputs, and nothing from
+    others; or along batch or channels every input gets it from the last.
     """
-    if case.has_A[case.wrong].any():
+    if case.has_A[case.wrong].any() or case.one_each:
         return None
-    if case.one_each:
-        return _lost_copies(case)
-    for axes, last_only in _loops(case.out):
-        rest = tuple(k for k in range(len(case.out)) if k not in axes)
+    axes = [k for k, size in enumerate(case.out) if size > 1]
+    image = [k for k in axes if k >= 2]
+    for loop, to_the_end in ((axes, False), (image, False), *(([k], True) for k in axes[:2])):
+        rest = tuple(k for k in range(len(case.out)) if k not in loop)
         due, got = (
             has.reshape(*case.out, case.n).any(axis=rest, keepdims=True)
             for has in (case.has_D, case.has_A)
@@ -109,69 +123,52 @@ def lost_accumulation(case, cases):
         kept = np.broadcast_to(got, (*case.out, case.n)).reshape(case.m, case.n)
         due, got = (has.reshape(-1, case.n) for has in (due, got))
         shared = due.sum(axis=0) > 1
+        if not shared.any() or case.wrong[:, ~shared].any():
+            continue
         due, got = due[:, shared], got[:, shared]
-        if not shared.any() or case.wrong.any(axis=0)[~shared].any():
-            continue
-        if (got.sum(axis=0) == 1).mean() < _MOST:
-            continue
         last = bool((got[::-1].argmax(axis=0) == due[::-1].argmax(axis=0)).all())
-        one_for_all = len(set(got.argmax(axis=0).tolist())) == 1
-        if (last if last_only else not one_for_all) and case.fits(np.where(kept, case.D, 0.0)):
+        same = np.ptp(got.argmax(axis=0)) == 0
+        if (got.sum(axis=0) == 1).mean() < _MOST or not (last if to_the_end else not same):
+            continue
+        if case.fits(np.where(kept, case.D, 0.0)):
             text = (
-                f"of the positions along the output's {_names(case, axes)} that share an input "
+                f"of the positions along the output's {_names(case, loop)} that share an input "
                 f"only {'the last' if last else 'one'} counts: = where += is due?"
             )
             return Cause("lost accumulation", text, case.sure)
     return None
 
 
-def _loops(shape):
-    """(axes of the output that a loop runs over, whether only its last turn can survive)."""
-    axes = [k for k, size in enumerate(shape) if size > 1]
-    image = [k for k in axes if k >= 2]
-    return [(axes, False), (image, False), *[([k], True) for k in axes[:2]]]
+def repeated_index(case, cases):
+    """gx[index] += gy: where an index occurs twice, one of the gradients is lost.
 
-
-def _lost_copies(case):
-    """Where outputs are copies of inputs: of those that share an input, some are lost.
-
-    Either all but the last; or some anywhere, but not a slice of an axis without influence nor
-    what lies at the ends of one: such was left out rather than overwritten.
+    Outputs are copies of inputs. Of those that share an input all but the last are lost; or some
+    are, if they are not a slice along which the input was broadcast, nor all that lies at the
+    ends of an axis: such was left out, not overwritten.
     """
+    if case.has_A[case.wrong].any() or not case.one_each:
+        return None
     lost = case.wrong.any(axis=1)
     sharing = (case.has_D.sum(axis=0) > 1) & case.has_A.any(axis=0)
-    if sharing[case.wrong.any(axis=0)].mean() < _MOST or not case.fits(
-        np.where(case.has_A, case.D, 0.0)
-    ):
+    if not sharing.any() or sharing[case.wrong.any(axis=0)].mean() < _MOST:
         return None
     last = case.m - 1 - case.has_D[::-1, sharing].argmax(axis=0)
     only_last = set(np.flatnonzero(case.has_A[:, sharing].any(axis=1))) == set(last)
     for k, size in enumerate(case.out):
         lines = np.moveaxis(lost.reshape(case.out), k, 0).reshape(size, -1)
-        rest = np.flatnonzero(~lines.any(axis=1))
-        at_ends = rest.size and np.ptp(rest) == rest.size - 1
-        if (lines == lines[:, :1]).all() and (k in _widened(case) or at_ends and not only_last):
+        left = np.flatnonzero(~lines.any(axis=1))
+        at_ends = left.size > 0 and np.ptp(left) == left.size - 1 and not only_last
+        if (lines == lines[:, :1]).all() and (k in _widened(case) or at_ends):
             return None
+    if not case.fits(np.where(case.has_A, case.D, 0.0)):
+        return None
     which = "only the last counts" if only_last else "some do not count"
     text = f"of the outputs that share an input {which}: += at an index that occurs twice?"
     return Cause("lost accumulation", text, case.sure)
 
 
-def cross_terms(case, cases):
-    """y (1 - y) for softmax: A is D's diagonal, and outputs depend on other inputs as well."""
-    off = case.has_D & ~np.eye(case.m, case.n, dtype=bool)
-    alone = case.out == case.inp and off.sum() > 1 and case.has_A.diagonal().any()
-    if not alone or not case.fits(np.where(off, 0.0, case.D)):
-        return None
-    text = (
-        "0 off the diagonal: outputs depend on other inputs than their own, too (through a sum, "
-        "a mean or a norm?), and that is left out"
-    )
-    return Cause("partly missing", text, case.sure)
-
-
 def partly_missing(case, cases):
-    """Rows, channels or windows that a loop leaves out: A is 0 or right, and 0 too often."""
+    """Rows, channels or windows that a loop leaves out: A is right, or 0 where mass is due."""
     if case.has_A[case.wrong].any() or not case.wrong.any():
         return None
     return Cause("partly missing", f"0 where mass is due, {inside(case)}", case.sure)

@@ -46,8 +46,11 @@ binary(
     "div rounded", "x // y", "tc.div(x, y, rounding_mode='floor')",
     "x.div(y, rounding_mode='trunc')", x=GENERIC, y=dict(POSITIVE, **GENERIC),
 )  # fmt: skip
-binary("maximum", "tc.maximum(x, y)", "x.maximum(y)", "tc.max(x, y)")
-binary("minimum", "tc.minimum(x, y)", "x.minimum(y)", "tc.min(x, y)")
+_TIES = [
+    Case.of(f"tc.{name}(x, y)", x=[1.0, 2.0, 2.0], y=[2.0, 2.0, 1.0]) for name in ("max", "min")
+]
+binary("maximum", "tc.maximum(x, y)", "x.maximum(y)", "tc.max(x, y)", examples=_TIES)
+binary("minimum", "tc.minimum(x, y)", "x.minimum(y)", "tc.min(x, y)", examples=_TIES)
 binary("extremes of numbers", "tc.maximum(x, 0.5)", "tc.minimum(0.5, x)")
 binary(
     "where", "tc.where(mask, x, y)", "tc.where(mask, x, 2.0)", "tc.where(mask, 0.5, x * y)",

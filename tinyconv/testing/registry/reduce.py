@@ -35,16 +35,21 @@ def both(name):
 
 reduction("sum", "x.sum()", *both("sum"), scales=True)
 reduction("mean", "tc.mean(x)", *both("mean"), scales=True)
-reduction("amax", "x.amax()", *both("amax"), scales=True)
-reduction("amin", "tc.amin(x)", *both("amin"), scales=True)
+_TIES = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
+reduction(
+    "amax", "x.amax()", *both("amax"), scales=True, examples=[Case.of("tc.amax(x, 1)", x=_TIES)]
+)
+reduction(
+    "amin", "tc.amin(x)", *both("amin"), scales=True, examples=[Case.of("tc.amin(x, 1)", x=_TIES)]
+)
 reduction("logsumexp", *both("logsumexp"), dims="needed", low=-30.0, high=30.0)
 reduction(
     "max", "tc.max(x, {dim}{options})[0]", "x.max({dim}{options}).values",
-    "tc.max(x, {dim}{options})", dims="one",
+    "tc.max(x, {dim}{options})", dims="one", examples=[Case.of("tc.max(x, 1)[0]", x=_TIES)],
 )  # fmt: skip
 reduction(
     "min", "tc.min(x, {dim}{options})[0]", "x.min({dim}{options}).values",
-    "tc.min(x, {dim}{options})", dims="one",
+    "tc.min(x, {dim}{options})", dims="one", examples=[Case.of("tc.min(x, 1)[0]", x=_TIES)],
 )  # fmt: skip
 reduction("max of all", "tc.max(x)", "x.max()", "max(x.flatten().unbind())")
 reduction("min of all", "tc.min(x)", "x.min()")
