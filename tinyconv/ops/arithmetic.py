@@ -133,7 +133,9 @@ class PowTensor(Function):
         need_a, need_b = ctx.needs_input_grad
         ga = gb = None
         if need_a:
-            ga = where(b == 0, gy * 0, gy * b * a ** (b - 1))
+            # 0 ** 0: its b * a ** (b - 1) is 0 times infinity, and taken as 0
+            corner = (a == 0) & (b == 0)
+            ga = gy * b * where(corner, a * 0 + 1, a) ** (b - 1)
         if need_b:
             silent = (a == 0) & (b >= 0)
             gb = gy * where(silent, y * 0, y * where(silent, a * 0 + 1, a).log())

@@ -88,7 +88,7 @@ def _constant(report):
         report.verdict == "vacuous"
         and not report.findings
         and all(pair.verdict == "zero" for pair in report.pairs)
-    ) or ([f.kind for f in report.findings] == ["not differentiable"] and report.still)
+    )
     if constant:
         warnings.warn(
             "gradcheck: the function does not change at these inputs, so any backward that "

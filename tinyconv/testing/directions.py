@@ -44,8 +44,9 @@ class Directions:
         """All draws; where one fails at first sight, those of its parts by the ladder."""
         draws = []
         for _ in range(rounds):
-            d, u = signed(self.rng, self.size.shape) * self.size, self._cotangent()
-            value, tolerance, climb = self.oracle.along({self.k: d})
+            d = {self.k: signed(self.rng, self.size.shape) * self.size}
+            u = self._cotangent()
+            value, tolerance, climb = self.oracle.along(d)
             value, tolerance = value[self.span], tolerance[self.span]
             draw = self._quick(u, d, value, tolerance)
             if self.agrees(draw):
@@ -58,12 +59,26 @@ class Directions:
                 draws.append(draw if self.agrees(draw) else self._sure(part, d, climb))
         return draws
 
+    def together(self):
+        """The draw in which all elements of all inputs move up by as much.
+
+        The two largest of a window that are equal may each have any derivative from 0 to 1;
+        together they have 1. No direction in one of two tied inputs shows that.
+        """
+        subject = self.subject
+        size = max(self.oracle.typical)
+        directions = {k: np.full(x.shape, size) for k, x in enumerate(subject.x)}
+        value, tolerance, climb = self.oracle.along(directions)
+        u = self._cotangent()
+        draw = self._quick(u, directions, value[self.span], tolerance[self.span])
+        return draw if self.agrees(draw) else self._sure(u, directions, climb)
+
     def _cotangent(self):
         return signed(self.rng, (self.span.stop - self.span.start,))
 
     def _quick(self, u, d, value, tolerance):
         some = u != 0
-        products = self.gradient(u) * d
+        products = self._products(u, d)
         bar = np.abs(u[some]) @ tolerance[some] + 1e-12 * np.abs(products).sum()
         a = float(products.sum())
         return Draw(a, float(u[some] @ value[some]), float(bar) + 1e-9 * abs(a))
@@ -75,7 +90,7 @@ class Directions:
         lost = np.isin(s.kind, (JUMP, UNRESOLVED)) | ~np.isfinite(s.value) | np.isfinite(s.far)
         u = u.copy()
         u[rows[lost]] = 0
-        products = self.gradient(u) * d
+        products = self._products(u, d)
         a = float(products.sum())
         kink, known = (s.kind == KINK) & ~lost, (s.kind != KINK) & ~lost
         v = u[rows]
@@ -86,18 +101,27 @@ class Directions:
         bar = np.abs(v[known]) @ s.bar[known] + (high - low) / 2
         bar += 1e-11 * np.abs(products).sum()
         draw = Draw(a, float(n), float(bar), float(kink.mean()), float(lost.mean()))
-        if not kink.any() and not self.agrees(draw):  # as Comparison.forgive_rounding
+        tiny = 1e-9 * float(np.abs(v) @ np.abs(self.oracle.f0[rows + self.span.start]))
+        if abs(a - n) <= tiny and not self.agrees(draw):  # as Comparison._forgive_rounding
             for _ in range(2):
-                there = float((self.gradient(u, self.comparison.beside()) * d).sum())
+                there = float(self._products(u, d, self.comparison.beside()).sum())
                 draw = draw._replace(bar=draw.bar + 8 * abs(there - a))
         return draw
 
-    def gradient(self, u, x=None):
+    def gradient(self, u):
         """The input's gradient for the cotangent u of the output."""
+        return self._gradients(u)[self.k]
+
+    def _gradients(self, u, x=None):
         v = np.zeros(self.subject.size)
         v[self.span] = u
         _, pull = self.subject.linearise([a.copy() for a in x or self.subject.x])
-        return pull(self.subject.split(v))[self.k]
+        return pull(self.subject.split(v))
+
+    def _products(self, u, directions, x=None):
+        """The terms of (J^T u) . d."""
+        gradients = self._gradients(u, x)
+        return np.concatenate([(gradients[k] * d).ravel() for k, d in directions.items()])
 
     def guilty(self, most=5):
         """The wrong elements behind a failed draw: (output element, input element, analytic,
@@ -107,8 +131,8 @@ class Directions:
         def fails(some):
             part = np.zeros(d.size)
             part[some] = d.flat[some]
-            part = part.reshape(d.shape)
-            move, _, lengths = self.oracle.line({self.k: part})
+            part = {self.k: part.reshape(d.shape)}
+            move, _, lengths = self.oracle.line(part)
             draw = self._sure(u, part, lambda rows: self.oracle.climb(move, lengths, rows))
             return not self.agrees(draw)
 

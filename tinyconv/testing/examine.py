@@ -245,11 +245,14 @@ def compared(subject, options, report):
 def _checkable(subject, report):
     """Whether there is a differentiable output with finite values; notes why not."""
     if not subject.outputs:
-        report.still = not subject.changes()
-        report.findings.append(Finding(
-            "not differentiable", "no output is a float that requires grad: the function detaches, "
-            "returns integers, or does not use its inputs",
-        ))  # fmt: skip
+        floats, changes = subject.changes()
+        if floats and not changes:
+            report.notes.append("no output hangs on an input, and none changes with one either")
+        else:
+            report.findings.append(Finding(
+                "not differentiable", "no output is a float that requires grad: the function "
+                "detaches, returns integers, or does not use its inputs",
+            ))  # fmt: skip
         return False
     if not all(np.isfinite(y).any() or not y.size for y in subject.outputs):
         report.findings.append(Finding("not finite", "an output has no finite value at this point"))

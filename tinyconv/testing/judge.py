@@ -145,15 +145,31 @@ def fast_pairs(comparison, rounds, locate):
                 _draws(pair, directions, rounds, comparison)
                 if pair.wrong and locate:
                     pair.worst = [element(pair, *e) for e in directions.guilty()]
+        if comparison.kinks == "hull" and subject.outputs[o].size:
+            _tie(pairs[-len(subject.x) :], Directions(comparison, 0, o))
     small = subject.size + sum(x.size for x in subject.x) <= _LOCATED
     if locate and small and any(pair.wrong for pair in pairs):
         for pair, full in zip(pairs, full_pairs(comparison)):
-            if pair.wrong:
+            if pair.wrong and full.wrong:
                 pair.cause, pair.where = full.cause, full.where
                 pair.analytic, pair.numeric, pair.bar = full.analytic, full.numeric, full.bar
                 pair.off, pair.kink, pair.lost = full.off, full.kink, full.lost
                 pair.worst = pair.worst or full.worst
     return pairs
+
+
+def _tie(pairs, directions):
+    """Where kinks were met, one more draw: all inputs move up together."""
+    if not any(pair.kinks for pair in pairs):
+        return
+    draw = directions.together()
+    if not directions.agrees(draw):
+        pair = max(pairs, key=lambda p: p.kinks)
+        pair.wrong, pair.verdict = pair.wrong + 1, "wrong"
+        pair.cause = Cause("tie", (
+            f"moving all inputs up by as much changes the output by {draw.numeric:.6g} per unit, "
+            f"the gradients add up to {draw.analytic:.6g}: a tie counted twice, or not at all?"
+        ), 0.8)  # fmt: skip
 
 
 def _draws(pair, directions, rounds, comparison):

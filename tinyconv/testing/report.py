@@ -138,8 +138,6 @@ class Report:
     evaluations: int = 0
     pulls: int = 0
     seconds: float = 0.0
-    #: no output is differentiable, and none changes either
-    still: bool = False
     #: a ``reproduce.Source``: Python that makes the same check again
     source: object = None
 

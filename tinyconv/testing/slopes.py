@@ -94,7 +94,7 @@ def _judge(ladder, f0):
     bend = _extrapolate(_extrapolate(P - M, 4), 64)
     # the change from rung to rung is the error of the *coarser* estimate: many times that of the
     # value taken, and honest also where the series does not converge (a saturated tanh)
-    least = _noise(right, left, f0)
+    least = _noise(right, left, f0)[2:]
     changes = np.abs(D1[1:] - D1[:-1]) + np.abs(bend)
     bars = changes + 2 * _blur(changes, least, shortest)
     values = _extrapolate(D1, 256)
@@ -170,7 +170,7 @@ def _from_afar(values, bars, valid, value, bar, best):
     fine rung that stands on one step sees a slope of its own there, and a coarse one the truth.
     With a true ripple it is the other way round, and no sampling can tell the two apart.
     """
-    known = valid & (bars <= KNOWN * np.abs(values)) & (np.arange(len(bars))[:, None] < best)
+    known = valid & (bars <= 10 * KNOWN * np.abs(values)) & (np.arange(len(bars))[:, None] < best)
     known &= np.abs(values - value) > bar + 3 * bars
     at = (np.argmin(np.where(known, bars, np.inf), 0), *np.indices(best.shape))
     some = known.any(0)
@@ -184,17 +184,19 @@ def _finer(bounds, reduce):
 
 
 def _noise(right, left, f0):
-    """How far rounding may move a value of f, per element.
+    """How far rounding may move a value of f, per rung and element.
 
     Second differences on the lowest rungs hold nothing but rounding. Where f stands on a
-    plateau (1e8 + x does not see steps below 1e-8) they vanish: there the smallest change that
-    any rung sees tells the height of the stairs.
+    plateau (1e8 + x does not see steps below 1e-8) they vanish: there the next rung above that
+    sees a change tells the height of the stairs.
     """
     second = np.nanmax(np.abs(right + left)[-5:], 0, initial=0.0)
-    changes = np.abs(np.concatenate([right, left]))
-    stairs = np.where(changes > 0, changes, np.inf).min(0)
-    on_stairs = (changes == 0).any(0) & np.isfinite(stairs)
-    return np.maximum(np.maximum(second, np.where(on_stairs, stairs, 0)), 2 * EPS * np.abs(f0))
+    moved = np.fmax(np.abs(right), np.abs(left))
+    rungs = np.arange(len(moved))[:, None]
+    above = np.maximum.accumulate(np.where(moved > 0, rungs, -1))
+    stairs = np.where(above >= 0, np.take_along_axis(moved, np.maximum(above, 0), 0), 0.0)
+    stairs = np.where((moved == 0) & np.isfinite(stairs), stairs, 0.0)
+    return np.fmax(np.fmax(stairs, second), 2 * EPS * np.fmax(np.abs(f0), moved))
 
 
 def _diverges(slopes):

@@ -1,74 +1,51 @@
 """The likely cause of a wrong derivative, read from its Jacobian and the right one.
 
     A[i, j]   analytic: what backward gives input j for a cotangent that is 1 at output i
-    D[i, j]   numeric: how output i really depends on input j
+    D[i, j]   numeric: how much output i really changes with input j
 
 A mistake leaves a trace in how A differs from D. ``PATTERNS`` lists the traces, the most telling
-first; the first that explains (nearly) all wrong elements, and is at odds with (nearly) no
-right one, names the cause. Nothing but NumPy is needed.
+first; the first that explains (nearly) all wrong elements, and is at odds with (nearly) no right
+one, names the cause. Nothing but NumPy is needed.
 """
 
-from tinyconv.testing.causes.amounts import (
-    added,
-    constant_factor,
-    divisor,
-    missing,
-    not_finite,
-    precision,
-    some_signs,
-    tie,
-    wrong_factor,
-)  # fmt: skip
+from tinyconv.testing.causes import amounts, moves, normalisers, sums, windows
 from tinyconv.testing.causes.case import Block, Case, Cause
-from tinyconv.testing.causes.moves import (
-    adjoint,
-    exchanged,
-    flipped,
-    shifted,
-    swapped,
-    transposed,
-)  # fmt: skip
-from tinyconv.testing.causes.normalisers import detached, detached_in_part
 from tinyconv.testing.causes.places import describe, inside
-from tinyconv.testing.causes.sums import (
-    cross_terms,
-    one_share,
-    overwritten,
-    partly_missing,
-    repeated_index,
-    summed_elsewhere,
-)  # fmt: skip
-from tinyconv.testing.causes.windows import misplaced, turned
 
 __all__ = ["PATTERNS", "Block", "Cause", "diagnose", "where"]
 
-#: each is (case, cases) -> Cause or None; its docstring tells mistake and trace
+#: each is (case, cases) -> Cause or None; its docstring tells the mistake and the trace
 PATTERNS = (
-    not_finite,
-    tie,
-    constant_factor,
-    exchanged,
-    missing,
-    swapped,
-    one_share,
-    summed_elsewhere,
-    cross_terms,
-    overwritten,
-    repeated_index,
-    partly_missing,
-    some_signs,
-    transposed,
-    turned,
-    adjoint,
-    flipped,
-    shifted,
-    divisor,
-    detached,
-    added,
-    precision,
-    misplaced,
-    detached_in_part,
-    wrong_factor,
+    amounts.not_finite,
+    amounts.tie,
+    amounts.rounded,
+    amounts.constant_factor,
+    moves.exchanged,
+    amounts.missing,
+    moves.swapped,
+    sums.one_share,
+    sums.summed_elsewhere,
+    sums.cross_terms,
+    sums.overwritten,
+    sums.repeated_index,
+    sums.partly_missing,
+    amounts.some_signs,
+    moves.transposed,
+    windows.turned,
+    moves.adjoint,
+    moves.flipped,
+    moves.shifted,
+    amounts.divisor,
+    normalisers.detached,
+    amounts.offset,
+    amounts.other_gradient,
+    amounts.same_for_all_outputs,
+    amounts.offset_per_output,
+    amounts.stray,
+    amounts.precision,
+    windows.misplaced,
+    normalisers.detached_in_part,
+    amounts.wrong_factor,
 )
 
 

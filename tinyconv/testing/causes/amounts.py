@@ -40,21 +40,20 @@ def tie(case, cases):
     Seen at elements without a derivative, two or more for one output (of one input, or of
     several, as in maximum(a, b)), or at inputs of one output that have one and the same value.
     """
-    wrong = case.wrong
-    if not wrong.any():
-        wrong = case.flagged & case.kink
+    wrong = case.flagged & case.kink
+    if wrong.sum() > 10 * case.wrong.sum():
+        same = (case.block.order, case.block.output, case.m)
         kinks = sum(
             other.kink.sum(axis=1)
             for other in cases
-            if (other.block.order, other.block.output, other.m)
-            == (case.block.order, case.block.output, case.m)
+            if (other.block.order, other.block.output, other.m) == same
         )
-        if not wrong.any():
-            return None
         if (kinks[wrong.any(axis=1)] < 2).any():
             text = f"wrong at kinks only ({describe(case, wrong)}): no slope between both sides"
             return Cause("wrong factor", text, 0.6)
-    elif not _of_equal_inputs(case):
+    elif _of_equal_inputs(case):
+        wrong = case.wrong
+    else:
         return None
     i = int(wrong.any(axis=1).argmax())
     shares = ", ".join(f"{a:.4g}" for a in case.given[i][wrong[i]][:4])
@@ -68,7 +67,7 @@ def tie(case, cases):
 
 def _of_equal_inputs(case):
     """Whether all wrong elements belong to inputs that are equal to another one of their row."""
-    if case.x is None or np.unique(case.x).size < 0.5 * case.n:
+    if case.x is None or np.unique(case.x).size < 0.5 * case.n or not case.wrong.any():
         return False
     rows = case.wrong[case.wrong.any(axis=1)]
     values = np.where(rows, case.x, np.nan)
@@ -90,7 +89,8 @@ def constant_factor(case, cases):
     if not guess and case.live.sum() == 1:
         # one number is some multiple of any other
         return Cause("wrong factor", f"{c:.6g} times what it should be", 0.3)
-    text = f"every element is {c:.6g} times what it should be"
+    size = f"{c:.6g}" if abs(c - 1) > 1e-4 else f"1 {'+-'[c < 1]} {abs(c - 1):.3g}"
+    text = f"every element is {size} times what it should be"
     text += f": a factor forgotten or one too many ({guess})?" if guess else ""
     text += " The sign is wrong as well." if c < 0 else ""
     return Cause("constant factor", text, case.sure)
@@ -103,6 +103,18 @@ def some_signs(case, cases):
     return Cause("sign", f"the sign is wrong {inside(case)}; the size is right", case.sure)
 
 
+def rounded(case, cases):
+    """The gradient is cast to float32 and back: A is the float32 next to D."""
+    A, D = case.A[case.wrong], case.D[case.wrong]
+    near = np.abs(A - D) <= 1.01 * 2.0**-24 * np.abs(D) + 2 * case.bar[case.wrong]
+    with np.errstate(over="ignore"):
+        single, half = (A == A.astype(dtype) for dtype in (np.float32, np.float16))
+    # round numbers are float32 numbers anyhow
+    if not A.size or half.mean() > 0.5 or not (single & near).all():
+        return None
+    return Cause("precision", f"{inside(case)} numeric, rounded to float32: a cast?", case.sure)
+
+
 def precision(case, cases):
     """float32 on the way: A holds rounded numbers, or errors are tiny and of either sign.
 
@@ -113,13 +125,13 @@ def precision(case, cases):
     values, errors = case.A[case.wrong], (case.A - case.D)[case.wrong]
     for dtype, most in ((np.float32, 1e-5), (np.float16, 5e-3)):
         with np.errstate(over="ignore"):
-            rounded = bool((values == values.astype(dtype)).all())
+            cast = bool((values == values.astype(dtype)).all())
         random = dtype is np.float32 and errors.size > 3 and 0.1 < (errors > 0).mean() < 0.9
-        if error < most and (rounded or random):
+        if error < most and (cast or random):
             text = f"errors of at most {error:.1e} of the row's largest element"
-            text += f", and all wrong elements are {dtype.__name__} numbers" * rounded
+            text += f", and all wrong elements are {dtype.__name__} numbers" * cast
             text += f": is something kept or computed in {dtype.__name__}?"
-            return Cause("precision", text, 0.9 if rounded else 0.7)
+            return Cause("precision", text, 0.9 if cast else 0.7)
     return None
 
 
@@ -169,52 +181,67 @@ def _by_channel(case, side, factors):
     return bool(same.all()) and np.ptp(shared) > 0
 
 
-def added(case, cases):
-    """A term too much or too little that has nothing to do with the right amount.
+def offset(case, cases):
+    """log p for log p + 1, a shortcut past a block forgotten: A - D is one number.
 
-    R is one number everywhere, on all mass, in all of an output's mass, or on the diagonal
-    (where it is -1, the shortcut past a block is forgotten); the same row for every output; the
-    Jacobian of another input; or there is mass only where none is due.
+    Everywhere, wherever there is mass, or on the diagonal.
     """
-    R = np.where(case.known, case.A - case.D, 0.0)
     diagonal = np.eye(case.m, case.n, dtype=bool) & (case.out == case.inp)
     for where, name in (
         (case.known, "every element"),
         (case.live, "every element that is not 0"),
         (diagonal & case.known, "the diagonal"),
     ):
+        # nearly all of the place must be wrong, and nothing else
         if not 3 <= where.sum() <= 2 * case.wrong.sum() or not where[case.wrong].all():
             continue
-        offset = float(np.median(R[where]))
-        if case.fits(case.D + offset * where, case.bar + np.median(case.bar[where])):
-            if abs(offset + 1) < 1e-5 and name == "the diagonal" and not case.elementwise:
-                text = "1 too little on the diagonal: the gradient of a shortcut is not added"
-                return Cause("lost accumulation", text, case.sure)
-            return Cause("added", f"{offset:+.6g} too much in {name}", case.sure)
-    for other in cases:
-        mine, theirs = case.block, other.block
-        if other is case or (other.out, other.inp) != (case.out, case.inp):
+        step = float(np.median((case.A - case.D)[where]))
+        if not case.fits(case.D + step * where, case.bar + np.median(case.bar[where])):
             continue
-        if (mine.order, mine.output) == (theirs.order, theirs.output) and case.fits(
-            case.D + other.D, case.bar + other.bar, other.known
-        ):
+        if abs(step + 1) < 1e-5 and name == "the diagonal" and not case.elementwise:
+            text = "1 too little on the diagonal: the gradient of a shortcut is not added"
+            return Cause("lost accumulation", text, case.sure)
+        return Cause("added", f"{step:+.6g} too much in {name}", case.sure)
+    return None
+
+
+def offset_per_output(case, cases):
+    """2 x for 2 (x - mean): to all mass of an output one amount is added."""
+    mass = case.live.sum(axis=1, keepdims=True)
+    steps = (case.A - case.D).sum(axis=1, where=case.live, keepdims=True) / np.maximum(mass, 1)
+    if np.median(mass) < 3 or not case.fits(case.D + steps * case.live):
+        return None
+    text = f"one amount for each output is added to all its mass; {example(case)}"
+    return Cause("added", text, case.sure)
+
+
+def same_for_all_outputs(case, cases):
+    """gw + decay * w: something is added to the gradient that has no cotangent in it."""
+    if case.m < 3 or not case.fits(case.D + np.median(case.A - case.D, axis=0)):
+        return None
+    text = "the same is added for every output: a term that the cotangent does not multiply"
+    return Cause("added", text, 0.8)
+
+
+def other_gradient(case, cases):
+    """One buffer for two gradients: A is D plus the Jacobian of another input."""
+    mine = case.block
+    for other in cases:
+        theirs = other.block
+        alike = (mine.order, mine.output, case.inp) == (theirs.order, theirs.output, other.inp)
+        if other is case or not alike:
+            continue
+        if case.fits(case.D + other.D, case.bar + other.bar, other.known):
             text = f"the gradient of input {theirs.input} is added: one buffer for both?"
             return Cause("added", text, case.sure)
-    return _added_by_rows(case, R)
-
-
-def _added_by_rows(case, R):
-    if case.m > 2 and case.fits(case.D + np.median(R, axis=0)):
-        return Cause("added", "the same is added for every output, whatever the cotangent", 0.8)
-    count = case.live.sum(axis=1, keepdims=True)
-    offsets = np.where(case.live, R, 0.0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
-    if np.median(count) > 2 and case.fits(case.D + offsets * case.live):
-        text = f"one amount per output is added to all its mass; {example(case)}"
-        return Cause("added", text, case.sure)
-    if not case.has_D[case.wrong].any() and case.has_D.any() and not case.one_each:
-        text = f"mass where none is due, {describe(case)}; {example(case)}"
-        return Cause("added", text, 0.7)
     return None
+
+
+def stray(case, cases):
+    """A mask forgotten: A is right where mass is due, and has some where none is."""
+    if case.has_D[case.wrong].any() or not case.has_D.any() or case.one_each:
+        return None
+    return Cause("added", f"mass where none is due, {inside(case)}; {example(case)}", 0.7)
 
 
 def wrong_factor(case, cases):

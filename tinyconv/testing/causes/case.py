@@ -148,16 +148,7 @@ class Case:
     @cached_property
     def views(self):
         """From the input, and from the output."""
-        arrays = (
-            self.A,
-            self.D,
-            self.bar,
-            self.error,
-            self.known,
-            self.has_A,
-            self.has_D,
-            self.wrong,
-        )
+        arrays = [getattr(self, name) for name in View._fields[2:]]
         return (
             View("input", self.inp, *arrays),
             View("output", self.out, *(a.T for a in arrays)),

@@ -87,7 +87,7 @@ class _Part(NamedTuple):
 
 
 def _parts(case, axes):
-    """A _Part for each of the first groups that hold wrong elements; [] if one is not of low rank."""
+    """A _Part for each of the first groups with wrong elements; [] if one is not of low rank."""
     number = np.zeros(case.out, dtype=np.int64)
     for k in axes:
         number = number * case.out[k] + np.indices(case.out, sparse=True)[k]
@@ -122,7 +122,8 @@ def _part(case, rows):
         R = c * A - D
         u, sizes, v = np.linalg.svd(R)
         number = int((sizes > noise).sum())
-        dense = (np.abs(R) > 4 * bar + 1e-6 * sizes[0]).mean() > 0.3
+        off = (np.abs(R) > 4 * bar + 1e-6 * sizes[0])[case.live[at].any(axis=1)]
+        dense = off.mean() > 0.3 and off.any(axis=1).mean() > 0.8
         if 1 <= number <= 2 and min(R.shape) >= number + 2 and dense:
             break
     else:

@@ -48,7 +48,7 @@ def summed_elsewhere(case, cases):
     The input was broadcast as above, each output depends on one element of it; in A it gives the
     right amount to others, too, or instead.
     """
-    if not _widened(case) or not case.has_A.any() or (case.has_D.sum(axis=1) > 1).any():
+    if not _widened(case) or not case.has_A[case.wrong].any() or (case.has_D.sum(axis=1) > 1).any():
         return None
     amount, bar = (J.sum(axis=1, where=case.has_D, keepdims=True) for J in (case.D, case.bar))
     known = np.broadcast_to(case.has_D.any(axis=1, keepdims=True), case.D.shape)

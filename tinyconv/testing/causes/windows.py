@@ -182,8 +182,8 @@ def _found_elsewhere(case):
 
 
 def _same_totals(case):
-    """Whether A and D have equal row sums (not 0), and each has mass where the other has none."""
-    if not (case.has_A & ~case.has_D).any() or not (case.has_D & ~case.has_A).any():
+    """Whether A and D have equal row sums (not 0), and A has mass where D has none."""
+    if not (case.has_A & ~case.has_D).any():
         return False
     rows = case.wrong.any(axis=1) & case.known.all(axis=1)
     a, d, bar = (J[rows].sum(axis=1) for J in (case.A, case.D, case.bar))
