@@ -76,7 +76,8 @@ class Comparison:
         tables = [Table(A) for A in analytic]
         for k, table in enumerate(tables):
             self._fill(k, table, self.oracles[k])
-        self._forgive_rounding(tables)
+        if self.digits:
+            self._forgive_rounding(tables)
         if self.kinks == "hull":
             Kinks(self, tables).judge()
         return tables
@@ -85,7 +86,8 @@ class Comparison:
         """A derivative that is zero but for rounding may be another such number.
 
         How large such numbers get is seen by moving x by its last digits: what then changes in
-        the analytic row, kinks aside, is rounding.
+        the analytic row, kinks aside, is rounding. And what is below the last digits of an
+        output's largest derivative is out of sight: its own terms may be as large as those.
         """
         bent = [np.isin(t.kind, (KINK, JUMP)) for t in tables]
         if not any((t.wrong & ~b).any() for t, b in zip(tables, bent)):
@@ -95,13 +97,29 @@ class Comparison:
             for spread, t, b, A in zip(spreads, tables, bent, self.analytic(self.beside())):
                 change = np.where(b, 0.0, np.abs(A - t.analytic))
                 np.fmax(spread, change.max(0, initial=0.0), out=spread)
-        for spread, t, b in zip(spreads, tables, bent):
+        floors = self._floors(tables)
+        for spread, floor, t, b in zip(spreads, floors, tables, bent):
             A, N = np.abs(t.analytic), np.abs(t.numeric)
-            # nothing but the last digits of the largest derivative, where there should be none
-            unseen = np.where(N <= 1e-3 * A, 1024 * EPS * A.max(initial=0.0), 0.0)
             with np.errstate(all="ignore"):
-                allowed = np.fmax(8 * spread, unseen)
+                allowed = np.fmax(8 * spread, np.where(N <= 1e-3 * A, 16 * floor, floor))
                 t.wrong &= b | ~(np.abs(t.analytic - t.numeric) <= allowed)
+
+    def _floors(self, tables):
+        """Per input and output element, the last digits of the output's largest derivative.
+
+        Inputs are compared by what a change of their own size does to the output.
+        """
+        sizes = [oracle.typical[k] for k, oracle in enumerate(self.oracles)]
+        floors = [np.zeros(self.subject.size) for _ in tables]
+        for span in self.subject.spans:
+            effects = [
+                np.abs(t.analytic[:, span]).max(initial=0.0, where=np.isfinite(t.analytic[:, span]))
+                * size
+                for t, size in zip(tables, sizes)
+            ]
+            for floor, size in zip(floors, sizes):
+                floor[span] = 64 * EPS * max(effects) / size
+        return floors
 
     def beside(self):
         """x, moved by about two units of its last place."""

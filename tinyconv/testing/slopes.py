@@ -110,6 +110,10 @@ def _judge(ladder, f0):
 
     scale = np.median(np.nan_to_num(np.fmax(np.abs(P[:5]), np.abs(M[:5])), posinf=0.0), 0)
     known = (bar <= KNOWN * np.abs(value)) | (bar <= KNOWN_OF_SCALE * scale)
+    # the best rung knows little, a coarser one much
+    believed = ~known & np.isfinite(far)
+    value, bar = np.where(believed, far, value), np.where(believed, far_bar, bar)
+    known |= believed
     kind = np.full(f0.shape, SMOOTH)
     # outside the domain on one side: the slope of the other one counts
     for inside, inside_bar, outside in ((r, r_bar, left), (l, l_bar, right)):

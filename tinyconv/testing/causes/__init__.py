@@ -8,16 +8,19 @@ first; the first that explains (nearly) all wrong elements, and is at odds with 
 one, names the cause. Nothing but NumPy is needed.
 """
 
+import numpy as np
+
 from tinyconv.testing.causes import amounts, moves, normalisers, sums, windows
 from tinyconv.testing.causes.case import Block, Case, Cause
 from tinyconv.testing.causes.places import describe, inside
 
 __all__ = ["PATTERNS", "Block", "Cause", "diagnose", "where"]
 
+#: what may be told where no wrong element can be compared: they are NaN, or at kinks
+INCOMPARABLE = (amounts.not_finite, amounts.tie)
 #: each is (case, cases) -> Cause or None; its docstring tells the mistake and the trace
 PATTERNS = (
-    amounts.not_finite,
-    amounts.tie,
+    *INCOMPARABLE,
     amounts.rounded,
     amounts.constant_factor,
     moves.exchanged,
@@ -66,16 +69,17 @@ def diagnose(blocks):
     >>> diagnose([block])[1, 0, 0].text
     'every element is 0.5 times what it should be: a factor forgotten or one too many (1/2)?'
     """
-    cases = [Case(block) for block in blocks]
-    return {
-        (case.block.order, case.block.output, case.block.input): _cause(case, cases)
-        for case in cases
-        if case.flagged.any()
-    }
+    with np.errstate(all="ignore"):  # what overflows explains nothing
+        cases = [Case(block) for block in blocks]
+        return {
+            (case.block.order, case.block.output, case.block.input): _cause(case, cases)
+            for case in cases
+            if case.flagged.any()
+        }
 
 
 def _cause(case, cases):
-    for pattern in PATTERNS:
+    for pattern in PATTERNS if case.wrong.any() else INCOMPARABLE:
         cause = pattern(case, cases)
         if cause is not None:
             return cause
@@ -91,5 +95,6 @@ def where(block):
     >>> where(Block((4, 1), (4, 1), A, D, 0 * D, A != D, np.zeros((4, 4), bool)))
     'one element, output (3, 0), input (3, 0)'
     """
-    case = Case(block)
-    return describe(case, case.flagged)
+    with np.errstate(all="ignore"):
+        case = Case(block)
+        return describe(case, case.flagged)

@@ -112,7 +112,8 @@ def rounded(case, cases):
     # round numbers are float32 numbers anyhow
     if not A.size or half.mean() > 0.5 or not (single & near).all():
         return None
-    return Cause("precision", f"{inside(case)} numeric, rounded to float32: a cast?", case.sure)
+    text = f"{inside(case)} the float32 next to what it should be: a cast?"
+    return Cause("precision", text, case.sure)
 
 
 def precision(case, cases):

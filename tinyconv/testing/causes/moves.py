@@ -162,26 +162,31 @@ def _subsets(axes):
 
 def _votes(case, side):
     """The offsets between equal numbers in A and in D, the most frequent first."""
+    view = case.views[side == "output"]
+    arrays = view.A, view.D, view.has_A, view.has_D
     if side == "both":
-        shape = case.inp
-        rows = [
-            (case.A.diagonal(), case.D.diagonal(), case.has_A.diagonal(), case.has_D.diagonal())
-        ]
+        rows = [[J.diagonal() for J in arrays]]
     else:
-        view = case.views[side == "output"]
-        shape = view.shape
-        rows = np.flatnonzero(view.wrong.any(axis=1))
-        rows = rows[:: max(1, -(-rows.size // _VOTERS))]
-        rows = [(view.A[i], view.D[i], view.has_A[i], view.has_D[i]) for i in rows]
+        wrong = _spread(np.flatnonzero(view.wrong.any(axis=1)), _VOTERS)
+        rows = [[J[i] for J in arrays] for i in wrong]
     votes = Counter()
     for A, D, has_A, has_D in rows:
-        here, there = np.flatnonzero(has_A)[:_VOTES], np.flatnonzero(has_D)[: 4 * _VOTES]
-        a, d = np.meshgrid(A[here], D[there], indexing="ij")
-        to, origin = np.nonzero(np.abs(a - d) <= 1e-4 * np.abs(a))
-        steps = np.subtract(*(np.unravel_index(k, shape) for k in (here[to], there[origin])))
+        here, there = _spread(np.flatnonzero(has_A), _VOTES), np.flatnonzero(has_D)
+        there = there[np.argsort(D[there])]
+        near = 1e-4 * np.abs(A[here])
+        first, last = (np.searchsorted(D[there], A[here] + e) for e in (-near, near))
+        pairs = [
+            (to, origin) for to, f, l in zip(here, first, last) for origin in there[f:l][:_VOTES]
+        ]
+        to, origin = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        steps = np.subtract(np.unravel_index(to, view.shape), np.unravel_index(origin, view.shape))
         votes.update(map(tuple, steps.T.tolist()))
-    votes.pop((0,) * len(shape), None)
+    votes.pop((0,) * len(view.shape), None)
     return [offset for offset, _ in votes.most_common(_CANDIDATES)]
+
+
+def _spread(indices, most):
+    return indices[:: max(1, -(-indices.size // most))]
 
 
 def _before(shape, offset, wrap):

@@ -37,7 +37,7 @@ def detached(case, cases):
 
 
 def detached_in_part(case, cases):
-    """The same where D keeps its rank: with a large eps, or in a second derivative."""
+    """The same where D keeps its rank: with an eps in the root, or in a second derivative."""
     return _low_rank(case, lambda part: True)
 
 
@@ -114,11 +114,12 @@ def _part(case, rows):
     at = np.ix_(rows, columns)
     if min(rows.size, columns.size) < 3 or not case.has_D[at].any():
         return None
-    A, D, bar = case.A[at], case.D[at], case.bar[at]
+    size = max(np.abs(J[at]).max() for J in (case.A, case.D))
+    A, D, bar = (J[at] / size for J in (case.A, case.D, case.bar))
     sizes_A, sizes_D = (np.linalg.svd(J, compute_uv=False) for J in (A, D))
     noise = 4 * np.linalg.norm(bar) + 1e-7 * np.linalg.norm(D)
     # with another scale as well, A may be off by a factor
-    for c in (1.0, np.median(sizes_D) / max(np.median(sizes_A), case.tiny)):
+    for c in (1.0, np.median(sizes_D) / max(np.median(sizes_A), 1e-300)):
         R = c * A - D
         u, sizes, v = np.linalg.svd(R)
         number = int((sizes > noise).sum())
@@ -128,10 +129,11 @@ def _part(case, rows):
             break
     else:
         return None
-    rank_A, rank_D = (int((sizes > 1e-3 * sizes[0]).sum()) for sizes in (sizes_A, sizes_D))
+    rank_A, rank_D = (int((k > max(noise, 1e-6 * k[0])).sum()) for k in (sizes_A, sizes_D))
+    kept = sizes_D[sizes_D > 1e-3 * sizes_D[0]]
     # along the lost direction A is larger than D (share < 1) or turned round (share > 1)
     turn = np.sign(u[:, 0] @ v[0]) if square else 1.0
-    return _Part(c, number, rank_A, rank_D, _share(R, D, sizes_D[:rank_D], turn * sizes[0], square))
+    return _Part(c, number, rank_A, rank_D, _share(R, D, kept, turn * sizes[0], square))
 
 
 def _share(R, D, kept, size, square):

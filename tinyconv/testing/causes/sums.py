@@ -169,6 +169,6 @@ def repeated_index(case, cases):
 
 def partly_missing(case, cases):
     """Rows, channels or windows that a loop leaves out: A is right, or 0 where mass is due."""
-    if case.has_A[case.wrong].any() or not case.wrong.any():
+    if case.has_A[case.wrong].any():
         return None
     return Cause("partly missing", f"0 where mass is due, {inside(case)}", case.sure)
