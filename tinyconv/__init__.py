@@ -72,6 +72,7 @@ from tinyconv.ops.pointwise import (
     abs,
     cos,
     erf,
+    erfc,
     exp,
     expm1,
     log,

@@ -70,6 +70,7 @@ CASES = {
     "tanh": (tc.tanh, X),
     "sigmoid": (tc.sigmoid, X * 3),
     "erf": (tc.erf, X),
+    "erfc": (tc.erfc, X),
     "sign": (lambda a: tc.sign(a) * a, X),
     "abs": (tc.abs, X),
     "relu": (F.relu, X),

@@ -39,6 +39,7 @@ OPS = {
     "tanh": (tc.tanh, np.tanh, (-3, 3)),
     "sigmoid": (tc.sigmoid, _sigmoid, (-5, 5)),
     "erf": (tc.erf, erf, (-2, 2)),
+    "erfc": (tc.erfc, np.vectorize(math.erfc, otypes=[float]), (-2, 8)),
     "sign": (tc.sign, np.sign, None),
     "abs": (tc.abs, np.abs, None),
     "neg": (tc.neg, np.negative, (-2, 2)),

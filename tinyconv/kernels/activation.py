@@ -64,3 +64,17 @@ def erf(x):
     # the next term of the series is h^2 of this one: far below rounding
     slope = 2 / math.sqrt(math.pi) * np.exp(-x.real * x.real)
     return joined(erf(x.real), slope * x.imag)
+
+
+@kernel
+def _erfc(x, y, start, stop):
+    for i in range(start, stop):
+        y[i] = math.erfc(x[i])
+
+
+def erfc(x):
+    """1 - erf(x), to all digits where that is small; for complex steps as ``erf``."""
+    if x.dtype.kind != "c":
+        return _pass(_erfc, x)
+    slope = 2 / math.sqrt(math.pi) * np.exp(-x.real * x.real)
+    return joined(erfc(x.real), -slope * x.imag)

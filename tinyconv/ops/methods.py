@@ -21,7 +21,7 @@ _METHODS = {
     arithmetic: "add sub mul div pow neg maximum minimum clamp remainder eq ne lt le gt ge "
     "logical_and logical_or logical_xor logical_not "
     "bitwise_and bitwise_or bitwise_xor bitwise_not isnan isfinite allclose equal",
-    pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf sign abs relu",
+    pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf erfc sign abs relu",
     shape: "reshape view expand permute transpose t flatten squeeze unsqueeze "
     "flip to clone contiguous",
     index: "gather index_select masked_fill",

@@ -72,6 +72,9 @@ sigmoid = _pointwise("sigmoid", _sigmoid, lambda g, y: g * y * (1 - y), "y")
 erf = _pointwise(
     "erf", lambda x: kernels.activation.erf(x), lambda g, x: g * _SLOPE * exp(-x * x), "x"
 )
+erfc = _pointwise(
+    "erfc", lambda x: kernels.activation.erfc(x), lambda g, x: g * -_SLOPE * exp(-x * x), "x"
+)
 sign = _pointwise("sign", _sign, lambda g, x: g * 0, "x")
 abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x")
 
@@ -151,7 +154,8 @@ def gelu(input, approximate="none") -> Tensor:
         return x * 0.5 * (1 + tanh((x + x**3 * 0.044715) * math.sqrt(2 / math.pi)))
     if approximate != "none":
         raise ValueError(f"gelu: approximate={approximate!r}; wants 'none' or 'tanh'")
-    return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
+    # 1 + erf would leave no digit of the left tail
+    return x * 0.5 * erfc(x * -math.sqrt(0.5))
 
 
 def softplus(input, beta=1.0, threshold=20.0) -> Tensor:

@@ -7,11 +7,15 @@ import numpy as np
 from tinyconv.autograd import Tensor
 from tinyconv.kernels import get_num_threads, set_num_threads
 from tinyconv.testing.oracles import signed, typical
-from tinyconv.testing.subject import ArraySubject
+from tinyconv.testing.subject import ArraySubject, TensorSubject
 from tinyconv.testing.watch import Watch, same
 
 #: findings after which the values say nothing; all others are faults of the derivative
 INVALID = frozenset(["input mutated", "nondeterministic", "not differentiable", "not finite"])
+
+
+#: functions of more inputs are not run with each of them alone
+_MOST_INPUTS = 8
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Effects:
     """
 
     names = (
-        "mutation", "memory", "dtypes", "repeats", "zero", "linear", "undefined", "layouts",
-        "threads",
+        "dtypes", "mutation", "memory", "repeats", "recording", "zero", "linear", "undefined",
+        "subsets", "layouts", "threads",
     )  # fmt: skip
 
     def __init__(self, subject, rng, nondet_tol=0.0):
@@ -52,7 +56,7 @@ class Effects:
         return self.findings
 
     def _stopped(self):
-        return any(f.kind in INVALID for f in self.findings)
+        return any(f.kind in INVALID or f.kind in ("shape", "dtype") for f in self.findings)
 
     def _note(self, kind, text):
         finding = Finding(kind, text)
@@ -118,7 +122,8 @@ class Effects:
         # a cotangent of 1 is what a loss begins with, and a shortcut that some take
         for gradients in (self.raw, self.pull([np.ones_like(v) for v in self.v])):
             for i, g in enumerate(gradients):
-                for name, x in zip(names, self.x):
+                held = [*zip(names, self.x), *zip(subject.output_names, self.raw_y)]
+                for name, x in held:
                     if g.size and np.shares_memory(g, x):
                         self._note("aliased", f"the gradient of {names[i]} is the memory of {name}")
                 for k in range(i):
@@ -127,7 +132,7 @@ class Effects:
                     if alike and np.shares_memory(g, gradients[k]):
                         self._note("aliased", f"the gradients of {names[k]} and {names[i]} share "
                                    "memory")  # fmt: skip
-        subject.linearise([1.5 * x for x in self._arrays()])[1](self._cotangents())
+        self._elsewhere()
         for name, g, kept in zip(names, self.raw, self.g):
             if not same(g, kept):
                 self._note(
@@ -136,6 +141,14 @@ class Effects:
         for name, y, kept in zip(subject.output_names, self.raw_y, self.y):
             if not same(y, kept) and not any(np.shares_memory(y, x) for x in self.x):
                 self._note("buffer reused", f"a second forward run overwrites {name}")
+
+    def _elsewhere(self):
+        """A run forward and back at another point, if the function is defined there."""
+        try:
+            there = [x * (1 - 2.0**-6) for x in self._arrays()]
+            self.subject.linearise(there)[1](self._cotangents())
+        except Exception:
+            return
 
     def _dtypes(self):
         for name, g, x in zip(self.subject.input_names, self.raw, self.subject.x):
@@ -153,7 +166,7 @@ class Effects:
                            "draw random numbers, or keep state from call to call?")  # fmt: skip
                 return
         runs = [pull(self.v), pull(self.v), self._gradients(self.v)]
-        self.subject.linearise([1.5 * x for x in self._arrays()])
+        self._elsewhere()
         runs.append(pull(self.v))  # of the first forward run, not of the latest
         for g in runs:
             for a, b in zip(g, self.g):
@@ -172,7 +185,8 @@ class Effects:
         """J^T is linear, whatever the cotangent's sign and size."""
         w = self._cotangents()
         other = [g.copy() for g in self.pull(w)]
-        for factor in (-1.0, 4096.0, 1 / 4096):
+        single = any(v.dtype == np.float32 for v in self.v)
+        for factor in (-1.0, 2.0**20, 2.0**-20) if single else (-1.0, 2.0**40, 2.0**-40):
             scaled = [v * np.asarray(factor, v.dtype) for v in self.v]
             wanted = [g * factor for g in self.g]
             if self._bent(self.pull(scaled), wanted, self.g, factor):
@@ -185,18 +199,16 @@ class Effects:
             self._note("not linear", "the gradient for the sum of two cotangents is not the sum of "
                        "their gradients")  # fmt: skip
 
-    def _bent(self, found, wanted, terms, factor):
+    def _bent(self, found, wanted, terms, factor, inputs=None):
         """Whether gradients differ by more than rounding."""
-        for k, (a, b, t) in enumerate(zip(found, wanted, terms)):
+        for k, a, b, t in zip(inputs or range(len(found)), found, wanted, terms):
             if a.shape != b.shape:
                 return True
             t, eps = np.abs(t * factor), np.finfo(b.dtype).eps
             finite = np.isfinite(b)
             allowed = 1e6 * eps * t + 1e3 * eps * np.max(t, initial=0, where=np.isfinite(t))
             far = ~(np.abs(a - b) <= allowed) & finite
-            if far.any() and not np.all(
-                np.abs(a - b)[far] <= 100 * max(abs(factor), 1.0) * self._noise(k)
-            ):
+            if far.any() and not np.all(np.abs(a - b)[far] <= 100 * abs(factor) * self._noise(k)):
                 return True
         return False
 
@@ -244,6 +256,42 @@ class Effects:
                 self._note("zero cotangent", f"a zero cotangent gives {name} the gradient "
                            f"{a[(a != 0) & np.isfinite(g)].flat[0]:g}")  # fmt: skip
 
+    def _recording(self):
+        """The function and its gradient are the same whether or not they are recorded."""
+        subject = self.subject
+        if not isinstance(subject, TensorSubject) or subject.order > 1:
+            return
+        plain, y = (
+            [subject([x.copy() for x in subject.x])],
+            [np.concatenate([a.ravel() for a in self.y])],
+        )
+        if self._bent(plain, y, y, 1.0):
+            self._note("not linear", "the values are others when the function is recorded")
+        try:
+            found = subject.gradients(self._arrays(), self.v, create_graph=True)
+        except RuntimeError:
+            return  # once differentiable, and it says so
+        if self._bent(found, self.g, self.g, 1.0):
+            self._note("not linear", "the gradient is another one with create_graph=True")
+
+    def _subsets(self):
+        """The gradient of one input is the same when only that one needs it."""
+        subject = self.subject
+        if not isinstance(subject, TensorSubject) or subject.records:
+            return  # one that differentiates inside needs them all
+        if not 2 <= len(subject.x) <= _MOST_INPUTS:
+            return
+        for k, name in enumerate(subject.input_names):
+            try:
+                found = subject.gradients(self._arrays(), self.v, only=k)
+            except Exception as error:
+                self._note("raises", f"when {name} alone needs a gradient: "
+                           f"{type(error).__name__}: {error}")  # fmt: skip
+                return
+            if found is not None and self._bent([found[k]], [self.g[k]], [self.g[k]], 1.0, [k]):
+                self._note("not linear", f"the gradient of {name} is another one when no other "
+                           "input needs one")  # fmt: skip
+
     def _undefined(self):
         """A cotangent that is not given counts as zero."""
         if len(self.v) < 2 or isinstance(self.subject, ArraySubject):
@@ -261,7 +309,7 @@ class Effects:
                 self._note("zero cotangent", "an output that nobody uses changes the gradient")
 
     def _layouts(self):
-        for how, lay in (("transposed", transposed), ("reversed", reversed_)):
+        for how, lay in LAYOUTS.items():
             try:
                 arrays = [lay(x) for x in self.subject.x]
                 y, pull = self.subject.linearise(arrays)
@@ -273,10 +321,16 @@ class Effects:
                 if self._bent(found, wanted, wanted, 1.0):
                     self._note("layout", f"the {what} are others when inputs and cotangents lie in "
                                f"{how} memory")  # fmt: skip
-        ones = [np.ones_like(v) for v in self.v]
-        broadcast = [np.broadcast_to(np.ones((), v.dtype), v.shape) for v in self.v]
+        # one number for everything, and one for each row
+        for kept in (0, 1):
+            self._broadcast([v[(*[slice(None)] * (v.ndim - 1), slice(0, 1))] if kept and v.ndim
+                             else np.ones((1,) * v.ndim, v.dtype) for v in self.v])  # fmt: skip
+
+    def _broadcast(self, small):
+        broadcast = [np.broadcast_to(a, v.shape) if a.size else v for a, v in zip(small, self.v)]
         try:
-            if self._bent(self.pull(broadcast), self.pull(ones), self.g, 1.0):
+            same_values = self.pull([a.copy() for a in broadcast])
+            if self._bent(self.pull(broadcast), same_values, self.g, 1.0):
                 self._note("layout", "the gradients are others for a cotangent that is broadcast")
         except Exception as error:
             self._note("layout", "for a cotangent that is broadcast the backward run raises "
@@ -303,6 +357,30 @@ def reversed_(a):
     """The same values, lying backward in memory along every axis."""
     backward = (slice(None, None, -1),) * a.ndim
     return np.array(a[backward], order="C")[backward]
+
+
+def cropped(a):
+    """The same values as a crop of a larger array: rows lie apart."""
+    if not a.ndim:
+        return a
+    larger = np.zeros([n + 2 for n in a.shape], a.dtype)
+    crop = larger[tuple(slice(1, n + 1) for n in a.shape)]
+    crop[...] = a
+    return crop
+
+
+def stepped(a):
+    """The same values, every second number in memory."""
+    return np.repeat(a[..., None], 2, -1)[..., 0] if a.ndim else a
+
+
+#: memory layouts that inputs and cotangents are given in
+LAYOUTS = {
+    "transposed": transposed,
+    "reversed": reversed_,
+    "cropped": cropped,
+    "stepped": stepped,
+}
 
 
 def _most(a, b):

@@ -1,6 +1,5 @@
 """The whole examination of a derivative, from arguments to Report: check, check_vjp."""
 
-import copy
 import time
 
 import numpy as np
@@ -9,7 +8,7 @@ from tinyconv.autograd import Tensor
 from tinyconv.testing import compare, trace, twin
 from tinyconv.testing.effects import INVALID, Effects, Finding
 from tinyconv.testing.judge import fast_pairs, full_pairs, verdict
-from tinyconv.testing.oracles import ORACLES, choose, signed, typical
+from tinyconv.testing.oracles import ORACLES, choose, signed
 from tinyconv.testing.report import Report
 from tinyconv.testing.reproduce import Source
 from tinyconv.testing.subject import ArraySubject, ShapesChange, TensorSubject, is_float
@@ -155,57 +154,17 @@ def _examine(subject, options, report):
     if any(f.kind in INVALID or f.kind in ("raises", "shape") for f in report.findings):
         return subjects
     compared(subject, options, report)
-    if options.order == 2 and not any(p.verdict == "wrong" for p in report.pairs):
+    settled = verdict(report) in ("wrong", "vacuous")  # of what is not seen no more is to be seen
+    if options.order == 2 and not settled:
         cotangents = [signed(options.rng, y.shape, y.dtype) for y in subject.outputs]
         second = _second(subject, cotangents, report)
         if second is not None:
             subjects.append(second)
             compared(second, options, report)
-    if isinstance(subject, TensorSubject) and any(p.verdict == "wrong" for p in report.pairs):
-        if not subject.alone:
-            _op_by_op(subject, options, report)
+    wrong = any(p.verdict == "wrong" for p in report.pairs)
+    if wrong and isinstance(subject, TensorSubject) and not subject.alone:
+        trace.judge(subject, options, report, _examine)
     return subjects
-
-
-def _op_by_op(subject, options, report):
-    """Name the ops that are wrong on their own; forgive kinks where none is."""
-    alone = copy.copy(options)
-    alone.oracle, alone.effects, alone.order = "auto", False, 1
-
-    guilty, bends, judged = [], 0, trace.ops(subject)
-    for call, op in judged:
-        part = Report(trace.name(call), options.seed)
-        try:
-            _examine(op, alone, part)
-        except Exception:  # an op that cannot be run alone is not judged
-            return
-        bends += sum(pair.kinks for pair in part.pairs)
-        if verdict(part) == "wrong":
-            guilty.append(part)
-    for part in guilty[:3]:
-        cause = f" ({part.cause})" if part.cause else ""
-        report.notes.append(f"checked alone, this op is wrong{cause}: {part.subject}")
-    if judged and not guilty and bends and _right_beside(subject, alone):
-        for pair in report.pairs:
-            if pair.verdict == "wrong":
-                pair.forgive()
-        report.notes.append(
-            "kinks of several ops meet at this point, so that the chain rule gives a value that no "
-            "slope of the whole has; every op on its own is right, and so is the whole close by"
-        )
-
-
-def _right_beside(subject, options):
-    """Whether the whole passes at a random point close by, off the kinks."""
-    there = copy.copy(subject)
-    there.places = None
-    there.x = [
-        x + 1e-4 * signed(options.rng, x.shape, x.dtype) * np.maximum(np.abs(x), typical(x))
-        for x in subject.x
-    ]
-    part = Report("", options.seed)
-    _examine(there, options, part)
-    return verdict(part) == "passed"
 
 
 def _examine_twins(subject, options, report):
@@ -238,6 +197,9 @@ def compared(subject, options, report):
     report.mode = mode
     if mode == "full":
         report.pairs += full_pairs(comparison)
+        subject.kinked = comparison.kinked
+        if comparison.dense is not None and options.effects is True:
+            report.findings.append(Finding("not linear", comparison.dense))
     else:
         report.pairs += fast_pairs(comparison, options.directions, locate=options.mode == "auto")
 

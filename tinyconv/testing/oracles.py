@@ -22,6 +22,7 @@ import numpy as np
 
 from tinyconv.autograd.modes import complex_step, no_grad
 from tinyconv.testing.slopes import EPS, KINK, SMOOTH, Slopes, slopes
+from tinyconv.testing.subject import ShapesChange
 
 #: the first step of richardson, as a share of the input's size
 STEP = 2.0**-9
@@ -76,7 +77,7 @@ class Oracle:
         def move(t):
             flat[j] = x + t
             try:
-                return self.subject(self.x), float(flat[j] - x)
+                return self._values(self.x), float(flat[j] - x)
             finally:
                 flat[j] = x
 
@@ -89,9 +90,18 @@ class Oracle:
 
         def move(t):
             there = [a + t * directions[k] if k in directions else a for k, a in enumerate(x)]
-            return self.subject(there), t
+            return self._values(there), t
 
         return move, 1.0, {1.0, *(1 / np.abs(d).max() for d in directions.values() if d.any())}
+
+    def _values(self, x):
+        """f there; NaN where it raises, as a function may that looks at its domain."""
+        try:
+            return self.subject(x)
+        except (ShapesChange, KeyboardInterrupt):
+            raise
+        except Exception:
+            return np.full(self.f0.shape, np.nan)
 
     # -- slopes ---------------------------------------------------------------------------
     def column(self, k, j):

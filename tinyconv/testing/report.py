@@ -47,6 +47,8 @@ class Pair:
     kinks: int = 0
     skipped: int = 0
     wrong: int = 0
+    #: those checked that are not zero, or at kinks
+    mass: int = 0
     verdict: str = "passed"
     #: the largest error over what is allowed; at most 1 where the pair passed
     error: float = 0.0

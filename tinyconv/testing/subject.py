@@ -24,6 +24,10 @@ class Subject:
     labels = None
     #: a single op, not to be taken apart again
     alone = False
+    #: per input, which elements are at kinks; known after a full comparison
+    kinked = None
+    #: the same of the function that this one is the gradient of
+    kinked_below = None
 
     def __init__(self, arguments, wrt, input_names=None):
         self.arguments, self.wrt = list(arguments), list(wrt)
@@ -94,11 +98,11 @@ class TensorSubject(Subject):
         #: whether the outputs hang on the inputs in the graph
         self.connected = False
 
-    def _run(self, arrays, requires_grad):
+    def _run(self, arrays, requires_grad, only=None):
         arguments = list(self.arguments)
         tensors = [Tensor._wrap(a) for a in arrays]
-        for i, t in zip(self.wrt, tensors):
-            t._requires_grad = requires_grad
+        for k, (i, t) in enumerate(zip(self.wrt, tensors)):
+            t._requires_grad = requires_grad and only in (None, k)
             arguments[i] = t
         with enable_grad():
             return tensors, flat_tensors(self.func(*arguments))
@@ -134,6 +138,21 @@ class TensorSubject(Subject):
 
         return [y.array for y in outputs], pull
 
+    def gradients(self, arrays, cotangents, create_graph=False, only=None):
+        """The gradients by another way: recorded, or with ``only`` one input that needs one.
+
+        None where no output then requires grad.
+        """
+        tensors, results = self._run(arrays, True, only)
+        pairs = [(results[i], Tensor._wrap(v)) for i, v in zip(self.places, cotangents)]
+        pairs = [(y, v) for y, v in pairs if y.requires_grad]
+        wanted = [t for t in tensors if t.requires_grad]
+        if not pairs:
+            return None
+        found = iter(grad([y for y, _ in pairs], wanted, [v for _, v in pairs],
+                          create_graph=create_graph, materialize_grads=True))  # fmt: skip
+        return [next(found).array if t.requires_grad else None for t in tensors]
+
     def everything(self, arrays):
         """All outputs, differentiable or not."""
         return [t.array for t in self._run(arrays, True)[1]]
@@ -158,6 +177,7 @@ class TensorSubject(Subject):
         wrt = [*firsts, *range(count, count + len(cotangents))]
         second = TensorSubject(gradient, arguments, wrt, names)
         second.records, second.order = True, self.order + 1
+        second.kinked_below = self.kinked
         # also a gradient that hangs on nothing counts: its derivatives are then said to be zero
         second.places = list(range(len(firsts)))
         second.labels = [f"gradient of {name}" for name in self.input_names]

@@ -71,8 +71,9 @@ def compared(high, low, options, report):
             if x is low.x:
                 raise
             continue  # not defined for these numbers
-        for kept, a, b, s in zip(errors, single, double, _spread(high, x, v, double, rng)):
-            kept.add(a, b, s, coherent=x is not low.x)
+        spreads = _spread(high, x, v, double, rng)
+        for kept, a, b, s, floor in zip(errors, single, double, spreads, _floors(x, v, double)):
+            kept.add(a, b, s, floor, coherent=x is not low.x)
     report.pairs += [kept.pair() for kept in errors]
 
 
@@ -105,6 +106,22 @@ def _spread(high, x, v, results, rng):
     return [np.sqrt(total / _DRAWS) for total in squares]
 
 
+def _floors(x, v, results):
+    """Per result, what rounding of the largest terms may leave of it.
+
+    A gradient may be the difference of larger numbers: of terms as large as the largest gradient,
+    or as v times y, of which 1 - y * y takes the last digits. Zero for outputs.
+    """
+    outputs, gradients = results[: len(v)], results[len(v) :]
+    sizes = [typical(a) for a in x]
+    largest = [float(np.abs(g[np.isfinite(g)]).max(initial=0.0)) for g in gradients]
+    effect = max((g * size for g, size in zip(largest, sizes)), default=0.0)
+    terms = max((float(np.abs(a * b).max(initial=0.0)) for a, b in zip(v, outputs)), default=0.0)
+    return [0.0] * len(v) + [
+        max(g, effect / size, 4 * terms / min(size, 1.0)) for g, size in zip(largest, sizes)
+    ]
+
+
 class _Errors:
     """The errors of one output or gradient over all points, in units of the unavoidable one."""
 
@@ -114,11 +131,12 @@ class _Errors:
         self.allowed = _UNITS + _PER_ROOT * min(terms, _CHAIN) ** 0.5
         self.units, self.bars, self.values = [], [], []
 
-    def add(self, a, b, unavoidable, coherent):
-        unit = EPS32 * np.abs(b) + unavoidable + np.finfo(np.float32).tiny
+    def add(self, a, b, spread, floor, coherent):
+        a, b, spread = (np.atleast_1d(c) for c in (a, b, spread))
+        unit = EPS32 * (np.abs(b) + floor) + spread + np.finfo(np.float32).tiny
         error = np.abs(a - b) / unit
         if coherent:  # of the positive points only what really is a sum of positive terms
-            error[unavoidable > 0.2 * EPS32 * np.abs(b)] = 0.0
+            error[spread > 0.2 * EPS32 * np.abs(b)] = 0.0
         error[~np.isfinite(a) & np.isfinite(b)] = np.inf  # overflow, or a NaN of its own
         error[~np.isfinite(b) | (np.abs(b) > np.finfo(np.float32).max)] = 0.0
         self.units.append(error)
@@ -131,7 +149,7 @@ class _Errors:
         positive = float(np.sqrt(np.mean(np.square(rms[1:])))) if rms[1:] else 0.0
         size = max(rms[0], positive, float(units.max(initial=0.0)) / _SINGLE)
         wrong = not size <= self.allowed
-        shape = units.shape[1:]
+        shape = self.values[0][0].shape
         pair = Pair(
             self.order, f"{self.name} in float32", "float64", shape, (), "twin", "full",
             elements=units[0].size, checked=units[0].size, wrong=int(wrong),

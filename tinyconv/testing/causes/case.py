@@ -157,8 +157,7 @@ class Case:
     @cached_property
     def probes(self):
         """(rows, columns) of some wrong elements, evenly spread."""
-        flat = np.flatnonzero(self.wrong)
-        return np.divmod(flat[:: max(1, -(-flat.size // PROBES))], self.n)
+        return np.divmod(spread(np.flatnonzero(self.wrong), PROBES), self.n)
 
     # ------------------------------------------------------------------ comparing
 
@@ -223,6 +222,11 @@ class Case:
         mass = (d * d).sum(axis=axis)
         median = median.reshape(mass.shape)
         return np.divide((a * d).sum(axis=axis), mass, out=np.array(median), where=mass > 0)
+
+
+def spread(indices, most):
+    """At most so many of them, evenly spread."""
+    return indices[:: max(1, -(-indices.size // most))]
 
 
 def _hold(near):

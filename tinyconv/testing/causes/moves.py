@@ -11,7 +11,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from tinyconv.testing.causes.case import Cause
+from tinyconv.testing.causes.case import Cause, spread
 from tinyconv.testing.causes.places import axis_name
 
 #: rows that vote on an offset, nonzero elements of each, and offsets that are tried
@@ -167,26 +167,20 @@ def _votes(case, side):
     if side == "both":
         rows = [[J.diagonal() for J in arrays]]
     else:
-        wrong = _spread(np.flatnonzero(view.wrong.any(axis=1)), _VOTERS)
+        wrong = spread(np.flatnonzero(view.wrong.any(axis=1)), _VOTERS)
         rows = [[J[i] for J in arrays] for i in wrong]
     votes = Counter()
     for A, D, has_A, has_D in rows:
-        here, there = _spread(np.flatnonzero(has_A), _VOTES), np.flatnonzero(has_D)
+        here, there = spread(np.flatnonzero(has_A), _VOTES), np.flatnonzero(has_D)
         there = there[np.argsort(D[there])]
         near = 1e-4 * np.abs(A[here])
         first, last = (np.searchsorted(D[there], A[here] + e) for e in (-near, near))
-        pairs = [
-            (to, origin) for to, f, l in zip(here, first, last) for origin in there[f:l][:_VOTES]
-        ]
+        pairs = [(to, k) for to, f, l in zip(here, first, last) for k in there[f:l][:_VOTES]]
         to, origin = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         steps = np.subtract(np.unravel_index(to, view.shape), np.unravel_index(origin, view.shape))
         votes.update(map(tuple, steps.T.tolist()))
     votes.pop((0,) * len(view.shape), None)
     return [offset for offset, _ in votes.most_common(_CANDIDATES)]
-
-
-def _spread(indices, most):
-    return indices[:: max(1, -(-indices.size // most))]
 
 
 def _before(shape, offset, wrap):

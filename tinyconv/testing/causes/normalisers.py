@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyconv.testing.causes.case import Cause
+from tinyconv.testing.causes.case import Cause, spread
 from tinyconv.testing.causes.places import axis_name
 from tinyconv.testing.causes.ratios import as_fraction
 
@@ -110,7 +110,7 @@ def _part(case, rows):
     columns = columns[case.known[np.ix_(rows, columns)].all(axis=0)]
     if square:
         rows = columns = np.intersect1d(rows, columns)
-    rows, columns = (k[:: max(1, -(-k.size // _LARGEST))] for k in (rows, columns))
+    rows, columns = (spread(k, _LARGEST) for k in (rows, columns))
     at = np.ix_(rows, columns)
     if min(rows.size, columns.size) < 3 or not case.has_D[at].any():
         return None

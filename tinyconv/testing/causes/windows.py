@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tinyconv.testing.causes.case import Cause
+from tinyconv.testing.causes.case import Cause, spread
 from tinyconv.testing.causes.places import axis_name, example
 
 #: rows that are looked at one by one, and amounts that are looked up
@@ -68,10 +68,6 @@ def misplaced(case, cases):
     return None
 
 
-def _sample(indices):
-    return indices[:: max(1, -(-indices.size // _ROWS))]
-
-
 def _both(view):
     return (view.A, view.has_A), (view.D, view.has_D)
 
@@ -89,7 +85,7 @@ def _whole_windows(view):
     """(A, D, how near is near), cut to the windows, of wrong rows whose window is a largest one."""
     rows = view.wrong.any(axis=1) & view.has_A.any(axis=1) & view.has_D.any(axis=1)
     pairs = []
-    for i in _sample(np.flatnonzero(rows)):
+    for i in spread(np.flatnonzero(rows), _ROWS):
         boxes = [_box(has[i], view.shape) for _, has in _both(view)]
         if all(view.known[i].reshape(view.shape)[box].all() for box in boxes):
             a, d = (J[i].reshape(view.shape)[box] for J, box in zip((view.A, view.D), boxes))
@@ -153,7 +149,7 @@ def _step(low, axis):
 
 def _same_amounts(view):
     """The share of wrong rows in which A has the numbers of D in another order."""
-    rows = _sample(np.flatnonzero(view.wrong.any(axis=1)))
+    rows = spread(np.flatnonzero(view.wrong.any(axis=1)), _ROWS)
     a, d = (np.sort(np.where(has, J, 0.0)[rows], axis=1) for J, has in _both(view))
     same = (np.abs(a - d) <= _near(view, rows)[:, None]).all(axis=1)
     return float(same.mean()) if rows.size else 0.0
@@ -165,9 +161,8 @@ def _found_elsewhere(case):
     Chance is tried with a + b - c for a, b, c from A: for small whole numbers such sums are as
     likely to be found, for others they are not.
     """
-    amounts, errors = (J[case.wrong & case.has_A] for J in (case.A, case.error))
-    step = max(1, -(-amounts.size // _AMOUNTS))
-    amounts, errors = amounts[::step], errors[::step]
+    at = spread(np.flatnonzero(case.wrong & case.has_A), _AMOUNTS)
+    amounts, errors = case.A.flat[at], case.error.flat[at]
     there = np.sort(case.D[case.has_D])
     if amounts.size < 3 or there.size < 2:
         return 0.0, 1.0
