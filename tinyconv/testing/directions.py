@@ -110,7 +110,7 @@ class Directions:
         return draws
 
     def _forgiven(self, draw, u, d):
-        """With a wider bar where there is nothing but rounding (``Comparison._forgive_rounding``)."""
+        """With a wider bar where there is nothing but rounding; see Comparison."""
         f0 = self.oracle.f0[self.span]
         tiny = 1e-9 * float(np.abs(u) @ np.abs(f0))
         if abs(draw.analytic - draw.numeric) > tiny or self.agrees(draw):

@@ -38,20 +38,9 @@ def full_pairs(comparison):
         causes = diagnose(blocks)
         for pair, block in zip(pairs, blocks):
             if pair.wrong:
-                pair.cause = _not_finite(block) or causes.get(
-                    (block.order, block.output, block.input)
-                )
+                pair.cause = causes.get((block.order, block.output, block.input))
                 pair.where = where(block)
     return pairs
-
-
-def _not_finite(block):
-    bad = block.analytic[block.wrong]
-    if np.isfinite(bad).any():
-        return None
-    return Cause("not finite", f"{bad.size} elements are NaN or infinite where the slope is not: "
-                 "0/0, 0 times infinity, or a root of something negative that a mask was to hide?",
-                 1.0)  # fmt: skip
 
 
 def _pair(comparison, o, k, mode):
@@ -148,7 +137,7 @@ def fast_pairs(comparison, rounds, locate):
                 _draws(pair, directions, rounds, comparison)
                 if pair.wrong and locate:
                     pair.worst = [element(pair, *e) for e in directions.guilty()]
-        if comparison.kinks == "hull" and subject.outputs[o].size:
+        if comparison.kinks == "hull" and subject.outputs[o].size and subject.order == 1:
             _tie(pairs[-len(subject.x) :], Directions(comparison, 0, o))
     small = subject.size + sum(x.size for x in subject.x) <= _LOCATED
     if locate and small and any(pair.wrong for pair in pairs):

@@ -35,7 +35,8 @@ class Kinks:
         for k, table in enumerate(self.tables):
             if table.wrong.any():
                 self._look_around(k, table)
-        if any((t.kind == KINK).any() for t in self.tables):
+        # a gradient's kinks obey no such rule: that of a chain of ops need not be anyone's gradient
+        if self.subject.order == 1 and any((t.kind == KINK).any() for t in self.tables):
             self._move_together()
 
     # -- neighbours ---------------------------------------------------------------------------
@@ -125,10 +126,8 @@ class Kinks:
         off = self.comparison.off(a, s)
         if off.any():
             low, high = self.hull(lambda oracle: oracle.line(shaped), rows[off])
-            low, high = (
-                np.fmin(low, s.low[off]) - slack[off],
-                np.fmax(high, s.high[off]) + slack[off],
-            )
+            wide = slack[off] + _SAME * (high - low)
+            low, high = np.fmin(low, s.low[off]) - wide, np.fmax(high, s.high[off]) + wide
             inside = self._differ(low, high) & (a[off] >= low) & (a[off] <= high)
             off[np.flatnonzero(off)[inside]] = False
         return off

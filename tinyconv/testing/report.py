@@ -152,10 +152,15 @@ class Report:
     @property
     def cause(self):
         """The likeliest cause of what is wrong: a kind of finding, or a name from ``causes``."""
-        causes = [pair.cause.name for pair in self.pairs if pair.cause is not None]
+        causes = sorted(
+            (pair.cause for pair in self.pairs if pair.cause is not None),
+            key=lambda cause: -cause.confidence,
+        )
         kinds = [f.kind for f in self.findings]
-        if causes and (not kinds or (kinds == ["not linear"] and causes[0] == "precision")):
-            return causes[0]  # rounding in float32 is not linear either
+        if causes and (
+            not kinds or (set(kinds) == {"not linear"} and causes[0].name == "precision")
+        ):
+            return causes[0].name  # rounding in float32 is not linear either
         return kinds[0] if kinds else None
 
     @property
