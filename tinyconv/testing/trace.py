@@ -80,8 +80,8 @@ def _explained(pair, report, subject, calls, parts):
     """Whether every wrong element belongs to an input element that some kink depends on."""
     if pair.off is None:
         return True  # random directions know of no elements
-    if pair.order > 1:
-        return False  # elements at kinks have been left out already
+    if pair.order > 1:  # where the function has kinks, they have been left out already
+        return not np.any(pair.off & ~pair.kink)
     k = subject.input_names.index(pair.input)
     kinked = np.zeros(subject.x[k].size, bool)
     for other in report.pairs:

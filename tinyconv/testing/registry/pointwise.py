@@ -30,7 +30,11 @@ pointwise("tanh", "F.tanh(x)", *both("tanh"), low=-12.0, high=12.0)
 pointwise("sigmoid", "F.sigmoid(x)", *both("sigmoid"), low=-30.0, high=30.0)
 pointwise("erf", *both("erf"), low=-5.0, high=5.0)
 pointwise("erfc", *both("erfc"), low=-5.0, high=5.0)
-pointwise("sign", *both("sign"))
+pointwise(
+    "sign", *both("sign"), kinds=("uniform",),
+    # it jumps at 0, where no slope is to be had
+    examples=[Case.of("tc.sign(x)", x=[0.0, 0.0, 2.0], expect=("unresolved", "vacuous"))],
+)  # fmt: skip
 pointwise("abs", *both("abs"), "abs(x)", "x.absolute()", scales=True)
 pointwise("neg", *both("neg"), "-x", scales=True)
 
