@@ -1,10 +1,9 @@
-"""Losses with every option against loops in Python, and their derivatives."""
+"""Losses with every option against loops in Python."""
 
 import naive
 import numpy as np
 import pytest
 from arrays import seeds, spread, uniform
-from derivatives import check_derivatives
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +48,6 @@ def test_cross_entropy_of_labels(case, smoothing):
         x, labels, options.get("weight"), options["ignore_index"], options["reduction"], smoothing
     )
     np.testing.assert_allclose(function(tc.from_numpy(x)).numpy(), wanted, rtol=1e-12)
-    check_derivatives(function, x)
 
 
 @given(case=classifications(ignoring=False), smoothing=st.sampled_from([0.0, 0.3]))
@@ -66,7 +64,6 @@ def test_cross_entropy_of_probabilities(case, smoothing):
     )
     got = function(tc.from_numpy(x), tc.from_numpy(target))
     np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-12)
-    check_derivatives(function, x, target)
 
 
 @given(case=classifications())
@@ -81,14 +78,12 @@ def test_nll_loss(case):
         x, labels, options.get("weight"), options["ignore_index"], options["reduction"]
     )
     np.testing.assert_allclose(function(tc.from_numpy(x)).numpy(), wanted, rtol=1e-12)
-    check_derivatives(function, x)
 
 
 def test_one_sample_without_a_batch():
     x = uniform((4,))
     wanted = naive.cross_entropy(x[None], np.array([2]))
     np.testing.assert_allclose(F.cross_entropy(tc.from_numpy(x), tc.tensor(2)).item(), wanted)
-    check_derivatives(lambda t: F.cross_entropy(t, tc.tensor(2)), x)
 
 
 def test_labels_of_any_integer_dtype():
@@ -128,7 +123,6 @@ def test_squared_and_absolute_error(reduction, seed):
         wanted = {"mean": wanted.mean(), "sum": wanted.sum(), "none": wanted}[reduction]
         got = function(tc.from_numpy(x), tc.from_numpy(t), reduction=reduction)
         np.testing.assert_allclose(got.numpy(), wanted)
-        check_derivatives(lambda a, b, f=function: f(a, b, reduction=reduction), x, t)
 
 
 @pytest.mark.parametrize("dtype", [tc.float32, tc.float64])

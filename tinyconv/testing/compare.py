@@ -112,13 +112,15 @@ class Comparison:
             "of positive numbers": self.rng.uniform(0.5, 1.5, shapes),
         }
         floors = self._floors(tables)
+        digits = 1e-8 if self.subject.dtype == np.float64 else 1e-4
         for name, v in draws.items():
             cotangents = self.subject.split(v)
+            v = np.concatenate([c.ravel() for c in cotangents]).astype(np.float64)  # as rounded
             found = self._pull(cotangents, self.subject.x)
             for k, (g, t) in enumerate(zip(found, tables)):
                 terms, wanted = np.abs(t.analytic) @ np.abs(v), t.analytic @ v
                 off = np.abs(g - wanted)
-                far = (off > 1e-8 * terms + floors[k] @ np.abs(v)) & np.isfinite(wanted)
+                far = (off > digits * terms + floors[k] @ np.abs(v)) & np.isfinite(wanted)
                 if far.any() and np.any(far & (off > self._unsure(k, cotangents, g))):
                     return (
                         f"for a cotangent {name} the gradient of {self.subject.input_names[k]} is "

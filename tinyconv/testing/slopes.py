@@ -124,9 +124,9 @@ def _judge(ladder, f0):
     kind[~known & (np.abs(r - l) > 4 * (r_bar + l_bar))] = KINK
     lost = kind == UNRESOLVED
     kind[lost & (_diverges(P) | _diverges(M))] = JUMP
-    still = (
-        (kind == UNRESOLVED) & ~(right[-6:].any(0) | left[-6:].any(0)) & (np.abs(value) < 3 * bar)
-    )
+    # where f stands still, and rounding is no reason: a staircase that is known has a slope
+    still = (kind == UNRESOLVED) & ~(right[-6:].any(0) | left[-6:].any(0))
+    still &= ~(bar <= 10 * KNOWN * np.abs(value))
     if still.any():
         value[still], kind[still] = 0.0, FLAT
         bar[still] = _least_change(f0[still]) / _flat_step(right, left, np.minimum(hr, hl))[still]
