@@ -16,6 +16,8 @@ from tinyconv.testing.registry import OPS
 
 #: ops of many options, all behind one spelling
 RICH = ("conv2d", "max_pool2d", "avg_pool2d", "batch_norm", "networks", "cross_entropy")
+#: constant almost everywhere, so that there may be no slope to see in any case
+CONSTANT = ("x ** 0", "norm 0", "sign", "div rounded", "rounded quotients", "ifloordiv")
 each = pytest.mark.parametrize("name", OPS)
 
 
@@ -47,7 +49,7 @@ def test_first_and_second_derivatives(name):
         if i == 0:
             test = reduce(lambda test, case: example(case=case)(test), op.examples, test)
         test()
-    assert "passed" in verdicts or name == "x ** 0", "no case was more than vacuous"
+    assert "passed" in verdicts or name in CONSTANT, "no case was more than vacuous"
 
 
 @each

@@ -1,10 +1,12 @@
 """The whole examination of a derivative, from arguments to Report: check, check_vjp."""
 
+import inspect
 import time
 
 import numpy as np
 
 from tinyconv.autograd import Tensor
+from tinyconv.names import nearest_or
 from tinyconv.testing import compare, trace, twin
 from tinyconv.testing.effects import INVALID, Effects, Finding
 from tinyconv.testing.judge import fast_pairs, full_pairs, verdict
@@ -60,9 +62,9 @@ def check(func, inputs, **options):
     'passed'
     """
     arguments, wrt = differentiated(inputs, "check")
-    options = Options(**{"order": 2, **options})
+    options = Options.of("check", options, order=2)
     subject = TensorSubject(_callable(func, "func"), arguments, wrt)
-    return examine(subject, options, Source("check", [func], inputs, options))
+    return examine(subject, options, Source("check", [func], arguments, options))
 
 
 def check_vjp(forward, backward, arrays, **options):
@@ -90,18 +92,28 @@ def check_vjp(forward, backward, arrays, **options):
     ('wrong', 'constant factor')
     """
     arguments, wrt = differentiated(arrays, "check_vjp")
-    options = Options(**{"order": 1, **options})
+    options = Options.of("check_vjp", options, order=1)
     if options.order != 1:
         raise ValueError("check_vjp: order=2 needs Tensors; check backward as a forward instead")
     for name, function in (("forward", forward), ("backward", backward)):
         _callable(function, name)
     subject = ArraySubject(forward, backward, [_bare(a) for a in arguments], wrt)
-    source = Source("check_vjp", [forward, backward], arrays, options)
+    source = Source("check_vjp", [forward, backward], arguments, options)
     return examine(subject, options, source)
 
 
 class Options:
     """The keywords of ``check``, checked."""
+
+    @classmethod
+    def of(cls, what, given, order):
+        """Options from the keywords given to ``what``."""
+        names = inspect.signature(cls).parameters
+        for name in given:
+            if name not in names:
+                hint = nearest_or(name, names, f"There are {', '.join(names)}")
+                raise TypeError(f"{what}: unknown option {name!r}; {hint}")
+        return cls(**{"order": order, **given})
 
     def __init__(
         self, *, order, oracle="auto", mode="auto", directions=3, kinks="hull", eps=None,
@@ -110,17 +122,29 @@ class Options:
         _one_of("oracle", oracle, ("auto", *ORACLES, "twin"))
         _one_of("mode", mode, _MODES)
         _one_of("kinks", kinks, _KINKS)
-        _one_of("order", order, (1, 2))
-        if effects is not True and effects is not False:
+        if isinstance(order, bool) or order not in (1, 2):
+            raise ValueError(f"order={order!r}: wants 1 or 2")
+        if not isinstance(effects, bool):
+            if isinstance(effects, str) or effects is None:
+                raise TypeError(
+                    f"effects={effects!r}: wants True, False or a list of names to skip"
+                )
             for name in effects:
                 _one_of("effects", name, Effects.names)
-        for name, value in (("eps", eps), ("atol", atol), ("rtol", rtol)):
-            if value is not None and not (
-                np.isfinite(value) and value >= 0 and (value or name != "eps")
-            ):
-                raise ValueError(f"{name}={value}: wants a positive number, or None")
-        if directions < 1:
-            raise ValueError(f"directions={directions}: wants at least 1")
+        for name, value in (
+            ("eps", eps),
+            ("atol", atol),
+            ("rtol", rtol),
+            ("nondet_tol", nondet_tol),
+        ):
+            if value is not None and not (_is_number(value) and 0 <= value < np.inf):
+                raise ValueError(f"{name}={value!r}: wants a number of at least 0")
+        if eps == 0:
+            raise ValueError("eps=0: wants a positive step, or None")
+        for name, value, least in (("directions", directions, 1), ("seed", seed, 0)):
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if not (whole and value >= least) and not (name == "seed" and value is None):
+                raise ValueError(f"{name}={value!r}: wants a whole number of at least {least}")
         if seed is None:
             seed = int(np.random.SeedSequence().entropy % 2**32)
         self.order, self.oracle, self.mode, self.directions = order, oracle, mode, directions
@@ -280,7 +304,9 @@ def differentiated(inputs, what):
     asked = [i for i, a in enumerate(arguments) if isinstance(a, Tensor) and a.requires_grad]
     wrt = asked or [i for i, a in enumerate(arguments) if is_float(a)]
     if not wrt:
-        kinds = ", ".join(type(a).__name__ for a in arguments) or "nothing"
+        kinds = (
+            ", ".join(str(getattr(a, "dtype", type(a).__name__)) for a in arguments) or "nothing"
+        )
         raise ValueError(f"{what}: no input to differentiate: wants a float array, got {kinds}")
     for i in wrt:
         if arguments[i].dtype not in (np.float32, np.float64):
@@ -291,6 +317,10 @@ def differentiated(inputs, what):
                 f"{what}: input {i} holds NaN or infinity; derivatives exist at numbers"
             )
     return arguments, wrt
+
+
+def _is_number(value):
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _bare(value):

@@ -38,7 +38,7 @@ def check_module(net, *inputs, **options):
     """
     if not isinstance(net, Module):
         raise TypeError(f"check_module: net is {type(net).__name__}; wants a Module (else: check)")
-    options = Options(**{"order": 2, **options})
+    options = Options.of("check_module", options, order=2)
     source = Source("check_module", [net], inputs, options)
     net = copy.deepcopy(net).double()
     parameters = {name: p for name, p in net.named_parameters() if p.requires_grad}

@@ -10,7 +10,10 @@ from tinyconv.autograd import Tensor
 
 #: arrays of more elements are written as compressed bytes
 _READABLE = 60
-_USUAL = dict(oracle="auto", mode="auto", kinks="hull", eps=None, atol=0.0, rtol=0.0)
+_USUAL = dict(
+    oracle="auto", mode="auto", kinks="hull", eps=None, atol=0.0, rtol=0.0, directions=3,
+    effects=True, nondet_tol=0.0,
+)  # fmt: skip
 
 
 class Source:
@@ -27,7 +30,7 @@ class Source:
     def __init__(self, call, functions, inputs, options, order=None):
         if isinstance(inputs, (np.ndarray, np.generic, Tensor, float)):
             inputs = (inputs,)
-        self.call, self.inputs, self.options = call, inputs, options
+        self.call, self.inputs, self.options = call, list(inputs), options
         self.order = order or options.order
         named = [_expression(f) for f in functions]
         self.definitions = [definition for definition, _ in named]
@@ -39,6 +42,8 @@ class Source:
         imports = ["import numpy as np", f"from tinyconv.testing import {call}"]
         if any("zlib" in a for a in arrays):
             imports.insert(0, "import base64, zlib")
+        if any("tc." in a for a in arrays):
+            imports.insert(-1, "import tinyconv as tc")
         extra = "" if self.order == (1 if call == "check_vjp" else 2) else f", order={self.order}"
         extra += "".join(
             f", {name}={getattr(options, name)!r}"
@@ -76,7 +81,9 @@ def _expression(function):
 
 
 def _argument(value):
-    value = value.array if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):  # whether it requires grad says what is differentiated
+        grad = ".requires_grad_()" if value.requires_grad else ""
+        return f"tc.from_numpy({literal(value.array)}){grad}"
     return literal(value) if isinstance(value, (np.ndarray, np.generic)) else repr(value)
 
 
