@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyconv.testing.kinks import Kinks
-from tinyconv.testing.oracles import Complex, Oracle, signed
+from tinyconv.testing.oracles import Complex, Oracle, roughness, signed
 from tinyconv.testing.slopes import EDGE, EPS, FLAT, JUMP, KINK, SMOOTH, UNRESOLVED
 
 #: a quick slope whose tolerance is above this share of the row's largest slope sees too little
@@ -142,7 +142,8 @@ class Comparison:
             np.fmax(change, np.abs(self._pull(cotangents, self.beside())[k] - g), out=change)
         if np.median(change) > 1e-2 * np.median(np.abs(g)):
             change[:] = change.max()  # nothing but rounding
-        return 8 * change + 1e-12 * terms / self.oracles[k].typical[k]
+        rough = 16 * roughness(self.subject, self.rng) * _largest(g)
+        return 8 * change + 1e-12 * terms / self.oracles[k].typical[k] + rough
 
     def _forgive_rounding(self, tables):
         """A derivative that is zero but for rounding may be another such number.
@@ -215,7 +216,8 @@ class Comparison:
         floors = [np.zeros(self.subject.size) for _ in tables]
         for floor, size in zip(floors, sizes):
             for span, unit, effect in zip(spans, units, effects):
-                floor[span] = 4096 * EPS * effect / (size * unit)
+                below = self.subject.terms_below / min(1.0, size * unit)
+                floor[span] = EPS * max(4096 * effect / (size * unit), 64 * below)
         return floors
 
     def beside(self):

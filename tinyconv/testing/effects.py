@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyconv.autograd import Tensor
 from tinyconv.kernels import get_num_threads, set_num_threads
-from tinyconv.testing.oracles import signed, typical
+from tinyconv.testing.oracles import roughness, signed, typical
 from tinyconv.testing.subject import ArraySubject, TensorSubject
 from tinyconv.testing.watch import Watch, same
 
@@ -225,24 +225,10 @@ class Effects:
                 x, v = ([self._beside(a) for a in arrays] for arrays in (self.subject.x, self.v))
                 for i, (a, b) in enumerate(zip(self._gradients(v, x), self.g)):
                     self.noises[i] = max(self.noises[i], float(np.nanmax(np.abs(a - b), initial=0)))
-            rough = self._roughness()
+            rough = roughness(self.subject, self.rng)
             for i, g in enumerate(self.g):
                 self.noises[i] += rough * float(np.abs(g[np.isfinite(g)]).max(initial=0))
         return self.noises[k]
-
-    def _roughness(self):
-        """How far f is from a smooth function over steps of 2^-22: that of float32 inside, if any.
-
-        A gradient need not be known better than its function.
-        """
-        steps = [2.0**-22 * signed(self.rng, x.shape) * np.abs(x) for x in self.subject.x]
-        f = [
-            self.subject([(x + t * d).astype(x.dtype) for x, d in zip(self.subject.x, steps)])
-            for t in (-1, 0, 1)
-        ]
-        bend, size = np.abs(f[0] - 2 * f[1] + f[2]), np.abs(f[1])
-        rough = float(np.nanmax(bend, initial=0)) / max(float(np.nanmax(size, initial=0)), 1e-300)
-        return rough if rough < 1e-4 else 0.0
 
     def _beside(self, a):
         two = 2 * np.finfo(a.dtype).eps

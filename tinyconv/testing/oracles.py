@@ -295,3 +295,17 @@ def typical(x):
 def signed(rng, shape, dtype=np.float64):
     """Random numbers of either sign and of sizes 1/2 to 3/2, so that nothing cancels for sure."""
     return (rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)).astype(dtype)
+
+
+def roughness(subject, rng):
+    """How far f is from a smooth function over steps of 2^-22: that of float32 inside, if any.
+
+    A gradient need not be known better than its function. 0 for what bends by more than that.
+    """
+    steps = [2.0**-22 * signed(rng, x.shape) * np.abs(x) for x in subject.x]
+    below, at, above = (
+        subject([(x + t * d).astype(x.dtype) for x, d in zip(subject.x, steps)]) for t in (-1, 0, 1)
+    )
+    bend = float(np.nanmax(np.abs(below - 2 * at + above), initial=0))
+    rough = bend / max(float(np.nanmax(np.abs(at), initial=0)), 1e-300)
+    return rough if rough < 1e-4 else 0.0

@@ -26,8 +26,9 @@ class Subject:
     alone = False
     #: per input, which elements are at kinks; known after a full comparison
     kinked = None
-    #: the same of the function that this one is the gradient of
+    #: the same of the function that this one is the gradient of, and the size of its v times y
     kinked_below = None
+    terms_below = 0.0
 
     def __init__(self, arguments, wrt, input_names=None):
         self.arguments, self.wrt = list(arguments), list(wrt)
@@ -178,6 +179,8 @@ class TensorSubject(Subject):
         second = TensorSubject(gradient, arguments, wrt, names)
         second.records, second.order = True, self.order + 1
         second.kinked_below = self.kinked
+        products = [np.abs(v * y) for v, y in zip(cotangents, self.outputs)]
+        second.terms_below = max(float(p[np.isfinite(p)].max(initial=0.0)) for p in products)
         # also a gradient that hangs on nothing counts: its derivatives are then said to be zero
         second.places = list(range(len(firsts)))
         second.labels = [f"gradient of {name}" for name in self.input_names]
