@@ -217,7 +217,7 @@ class Comparison:
         for floor, size in zip(floors, sizes):
             for span, unit, effect in zip(spans, units, effects):
                 below = self.subject.terms_below / min(1.0, size * unit)
-                floor[span] = EPS * max(4096 * effect / (size * unit), 64 * below)
+                floor[span] = 4096 * EPS * max(effect / (size * unit), below)
         return floors
 
     def beside(self):

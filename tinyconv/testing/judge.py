@@ -83,8 +83,14 @@ def _pair_verdict(pair, seen, zero):
         return "wrong"
     if pair.elements and not seen:
         return "zero" if zero else "vacuous"
-    few = 2 * pair.checked < pair.elements or pair.mass < pair.skipped
+    few = 2 * pair.checked < pair.elements or _outweighed([pair])
     return "unresolved" if few and pair.order == 1 else "passed"
+
+
+def _outweighed(pairs):
+    """Whether more was skipped than seen, and not just here and there beside zeros."""
+    skipped, least = sum(p.skipped for p in pairs), sum(p.least for p in pairs)
+    return sum(p.mass for p in pairs) < skipped and 2 * skipped >= least
 
 
 def _moves(comparison, k):
@@ -192,5 +198,4 @@ def verdict(report):
     first = [p for p in report.pairs if p.order <= lowest and p.elements]
     if not any(p.verdict == "passed" for p in first):
         return "unresolved" if any(p.verdict == "unresolved" for p in first) else "vacuous"
-    mass, skipped = sum(p.mass for p in first), sum(p.skipped for p in first if p.mass)
-    return "passed" if mass >= skipped else "unresolved"
+    return "unresolved" if _outweighed([p for p in first if p.mass or p.skipped]) else "passed"

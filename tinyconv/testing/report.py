@@ -65,6 +65,11 @@ class Pair:
     lost: object = None
 
     @property
+    def least(self):
+        """Elements of the shorter side: as many as a diagonal has."""
+        return int(min(np.prod(self.output_shape), np.prod(self.input_shape)))
+
+    @property
     def name(self):
         return f"d({self.output})/d({self.input})"
 

@@ -72,7 +72,7 @@ class Watch(Detector):
     def _results(self, node, results, cotangents):
         fresh = []
         for i, (g, meta) in enumerate(zip(results, node.input_meta)):
-            if not isinstance(g, Tensor) or meta is None:
+            if not isinstance(g, Tensor) or meta is None or not node.needs_input_grad[i]:
                 continue
             shape, dtype = meta
             where = f"{node.name}.backward, gradient of argument {i}: "
