@@ -12,8 +12,9 @@ from tinyconv.testing.slopes import EDGE, EPS, FLAT, JUMP, KINK, SMOOTH, UNRESOL
 _BLUNT = 1e-5
 #: so many elements found wrong are enough: the ladder is not climbed for the others
 _ENOUGH = 64
-#: errors below this share of the largest derivative may be those of the oracle
-_SMALL = 1e-5
+#: what is out of sight, in units of the last place of the largest derivative; and how many times
+#: that an error may be to be one of the oracle
+_FLOOR, _SMALL = 4096, 1e7
 
 
 @dataclass
@@ -179,13 +180,13 @@ class Comparison:
         derivative says, two ways that share nothing but the function agree; its zeros say nothing,
         since code may drop the imaginary part.
         """
+        floors = self._floors(tables)
         small = [
-            t.wrong & (np.abs(t.analytic - t.numeric) <= _SMALL * _largest(t.analytic))
-            for t in tables
+            t.wrong & (np.abs(t.analytic - t.numeric) <= _SMALL * floor)
+            for t, floor in zip(tables, floors)
         ]
         if not any(s.any() for s in small):
             return
-        floors = self._floors(tables)
         try:
             oracle = Complex(self.subject, self.rng)
             for k, (t, s) in enumerate(zip(tables, small)):
@@ -217,7 +218,7 @@ class Comparison:
         for floor, size in zip(floors, sizes):
             for span, unit, effect in zip(spans, units, effects):
                 below = self.subject.terms_below / min(1.0, size * unit)
-                floor[span] = 4096 * EPS * max(effect / (size * unit), below)
+                floor[span] = _FLOOR * EPS * max(effect / (size * unit), below)
         return floors
 
     def beside(self):
