@@ -66,11 +66,14 @@ class Comparison:
         _, pull = subject.linearise([a.copy() for a in x or subject.x])
         tables = [np.empty((x.size, subject.size)) for x in subject.x]
         weights = self.rng.choice([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0], subject.size)
+        v = np.zeros(subject.size)
         for i, weight in enumerate(weights):
-            v = np.zeros(subject.size)
             v[i] = weight
-            for table, g in zip(tables, pull(subject.split(v))):
-                table[:, i] = g.reshape(-1) / weight
+            for table, g in zip(tables, pull(subject.split(v.copy()))):
+                table[:, i] = g.reshape(-1)
+            v[i] = 0.0
+        for table in tables:
+            table /= weights
         return tables
 
     # -- every element ----------------------------------------------------------------------
@@ -229,13 +232,17 @@ class Comparison:
     def _fill(self, k, table, oracle):
         A = table.analytic
         largest = np.abs(A).max(0, initial=0, where=np.isfinite(A))
-        blunt_before = 0
-        found = 0
-        for j in range(len(A)):
+        every = oracle.every(k)
+        columns = range(len(A))
+        if every is not None:
+            table.numeric[:], table.bar[:] = every
+            off, blunt = self._doubts(A, *every, oracle, largest)
+            columns = np.flatnonzero((off | blunt).any(1))
+        blunt_before = found = 0
+        for j in columns:
             value, tolerance, climb = oracle.column(k, j)
             table.numeric[j], table.bar[j] = value, tolerance
-            off = ~self.agrees(A[j], value, oracle.digits * np.abs(A[j]) + tolerance)
-            blunt = (tolerance > _BLUNT * largest) & (largest > 0)
+            off, blunt = self._doubts(A[j], value, tolerance, oracle, largest)
             doubtful = off | blunt if blunt_before < 4 else off
             table.wrong[j] = off
             if doubtful.any() and found < _ENOUGH:
@@ -247,9 +254,13 @@ class Comparison:
             elif off.any():
                 table.bar[j, off] = np.inf  # a guess: what differs may be a kink within the step
 
+    def _doubts(self, a, value, tolerance, oracle, largest):
+        """(where the quick slopes say no, where they see too little)."""
+        off = ~self.agrees(a, value, oracle.digits * np.abs(a) + tolerance)
+        return off, (tolerance > _BLUNT * largest) & (largest > 0)
+
     def agrees(self, a, value, allowed):
-        with np.errstate(all="ignore"):
-            return np.abs(a - value) <= allowed + self.atol + self.rtol * np.abs(value)
+        return np.abs(a - value) <= allowed + self.atol + self.rtol * np.abs(value)
 
     def _decide(self, table, j, rows, s):
         """Judge elements of row j by slopes that carry error bars."""

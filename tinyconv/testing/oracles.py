@@ -52,6 +52,12 @@ class Oracle:
         #: for inputs whose ladder was climbed: the best step over the element's size
         self.hints = {}
 
+    def as_(self, kind):
+        """The same lines as another oracle, without running f again."""
+        other = kind.__new__(kind)
+        other.__dict__.update(self.__dict__)
+        return other
+
     def _rounding(self):
         """Per output, how far rounding moves f: what is left of f when x moves by 1e-14 or so.
 
@@ -109,6 +115,11 @@ class Oracle:
         move, unit, lengths = self.element(k, j)
         return *self.quick(move, unit, k), lambda rows: self.climb(move, lengths, rows, k, unit)
 
+    def every(self, k):
+        """What ``column`` says first for all elements of input k, where one does not learn from
+        another; else None."""
+        return None
+
     def along(self, directions):
         """The same for one direction in all inputs."""
         move, unit, lengths = self.line(directions)
@@ -156,6 +167,18 @@ class Adjoint(Oracle):
     def quick(self, move, unit, k=None):
         up, a = move(unit)
         return _quotient(up, self.f0, a), self._blur(up, self.f0, unit)
+
+    def every(self, k):
+        """``quick`` for all elements of input k at once: (n, m) slopes and tolerances."""
+        flat = self.x[k].reshape(-1)
+        there = flat + np.maximum(np.abs(flat), self.typical[k] / 8)
+        steps = (there - flat)[:, None]
+        f = np.empty((flat.size, self.f0.size))
+        for j, x in enumerate(flat.copy()):
+            flat[j] = there[j]
+            f[j] = self._values(self.x)
+            flat[j] = x
+        return _quotient(f, self.f0, steps), self._blur(f, self.f0, steps)
 
     def is_affine(self, k, rng):
         """Whether f runs straight along a random direction of input k, as far as rounding tells."""
@@ -270,7 +293,7 @@ def choose(subject, name, rng, step=None, full=True):
     richardson = Oracle(subject, rng, step)
     if step is not None:
         return [richardson] * len(subject.x)
-    exact, adjoint = Exact(subject, rng), Adjoint(subject, rng)
+    exact, adjoint = richardson.as_(Exact), richardson.as_(Adjoint)
     exact.strict = False
     whole = full and exact.suits()
     chosen = []
@@ -282,8 +305,7 @@ def choose(subject, name, rng, step=None, full=True):
 
 
 def _quotient(up, down, width):
-    with np.errstate(all="ignore"):
-        return (up - down) / width
+    return (up - down) / width
 
 
 def typical(x):

@@ -40,6 +40,7 @@ class Subject:
         """Run once at x, and from it learn which outputs count."""
         outputs, _ = self.linearise([x.copy() for x in self.x])
         self.outputs = [np.array(y) for y in outputs]
+        self.shapes = [y.shape for y in outputs]
         self.output_names = self.labels or [f"output {i}" for i in self.places]
         ends = np.cumsum([0, *(y.size for y in self.outputs)])
         self.spans = [slice(a, b) for a, b in zip(ends, ends[1:])]
@@ -50,8 +51,9 @@ class Subject:
         """The differentiable outputs at ``arrays``, flat (m,), in memory of its own."""
         self.evaluations += 1
         outputs = self.values(arrays)
-        if [y.shape for y in outputs] != [y.shape for y in self.outputs]:
-            raise ShapesChange([y.shape for y in self.outputs], [y.shape for y in outputs])
+        shapes = [y.shape for y in outputs]
+        if shapes != self.shapes:
+            raise ShapesChange(self.shapes, shapes)
         if len(outputs) == 1:
             return outputs[0].flatten()
         return np.concatenate([y.ravel() for y in outputs])
@@ -109,7 +111,13 @@ class TensorSubject(Subject):
             return tensors, flat_tensors(self.func(*arguments))
 
     def values(self, arrays):
-        _, outputs = self._run(arrays, self.records)
+        if self.records:
+            _, outputs = self._run(arrays, True)
+        else:
+            arguments = list(self.arguments)
+            for i, a in zip(self.wrt, arrays):
+                arguments[i] = Tensor._wrap(a)
+            outputs = flat_tensors(self.func(*arguments))
         return [outputs[i].array for i in self.places]
 
     def linearise(self, arrays):
