@@ -64,9 +64,10 @@ class Kinks:
             h = _NEAR / 16 * unit
             (up, a), (down, b) = move(h), move(-h)
             with np.errstate(all="ignore"):
-                slope = ((up - down) / (a - b))[rows]
+                slopes = (up - down) / (a - b)
                 blur = 16 * np.fmax(EPS * np.abs(up), oracle.noise)[rows] / h
-            slope[~(blur <= _SAME * np.nanmax(np.abs(slope), initial=0))] = np.nan
+            slope = slopes[rows]
+            slope[~(blur <= _SAME * np.nanmax(np.abs(slopes), initial=0))] = np.nan
             low, high = np.fmin(low, slope), np.fmax(high, slope)
         return low, high
 
