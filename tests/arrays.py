@@ -3,18 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-LAYOUTS = ("C", "transposed", "reversed", "step")
-
-
-def laid_out(values, layout):
-    """The same values in another memory layout."""
-    if values.ndim == 0 or layout == "C":
-        return values
-    if layout == "transposed":
-        return np.ascontiguousarray(values.T).T
-    if layout == "reversed":
-        return np.ascontiguousarray(values[::-1])[::-1]
-    return np.repeat(values, 2, axis=-1)[..., ::2]
+from tinyconv.testing.cases import LAYOUTS, laid_out
 
 
 def uniform(shape, low=-2.0, high=2.0, seed=0):
@@ -40,3 +29,5 @@ def shapes(least=0, most=4, smallest=0):
 
 seeds = st.integers(0, 1000)
 layouts = st.sampled_from(LAYOUTS)
+
+__all__ = ["laid_out", "layouts", "seeds", "shapes", "spread", "uniform"]

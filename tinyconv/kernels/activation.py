@@ -57,24 +57,25 @@ def _erf(x, y, start, stop):
         y[i] = math.erf(x[i])
 
 
-def erf(x):
-    """The error function, which NumPy lacks; for complex steps, x + i h d with h about 1e-20."""
-    if x.dtype.kind != "c":
-        return _pass(_erf, x)
-    # the next term of the series is h^2 of this one: far below rounding
-    slope = 2 / math.sqrt(math.pi) * np.exp(-x.real * x.real)
-    return joined(erf(x.real), slope * x.imag)
-
-
 @kernel
 def _erfc(x, y, start, stop):
     for i in range(start, stop):
         y[i] = math.erfc(x[i])
 
 
+def erf(x):
+    """The error function, which NumPy lacks; for complex steps, x + i h d with h about 1e-20."""
+    return _with_slope(_erf, x, 2 / math.sqrt(math.pi))
+
+
 def erfc(x):
     """1 - erf(x), to all digits where that is small; for complex steps as ``erf``."""
+    return _with_slope(_erfc, x, -2 / math.sqrt(math.pi))
+
+
+def _with_slope(function, x, factor):
+    """``function`` of x, whose slope is ``factor`` exp(-x^2)."""
     if x.dtype.kind != "c":
-        return _pass(_erfc, x)
-    slope = 2 / math.sqrt(math.pi) * np.exp(-x.real * x.real)
-    return joined(erfc(x.real), -slope * x.imag)
+        return _pass(function, x)
+    # the next term of the series is h^2 of this one: far below rounding
+    return joined(_pass(function, x.real), factor * np.exp(-x.real * x.real) * x.imag)

@@ -69,11 +69,6 @@ class Effects:
     def _arrays(self):
         return [x.copy() for x in self.subject.x]
 
-    def _gradients(self, v, arrays=None):
-        """Gradients as the subject returns them, without a copy."""
-        _, pull = self.subject.linearise(self._arrays() if arrays is None else arrays)
-        return pull(v)
-
     # -- the looks ------------------------------------------------------------------------------
     def _base(self):
         subject = self.subject
@@ -165,7 +160,7 @@ class Effects:
                 self._note("nondeterministic", f"two forward runs differ by {_most(a, b)}: does it "
                            "draw random numbers, or keep state from call to call?")  # fmt: skip
                 return
-        runs = [pull(self.v), pull(self.v), self._gradients(self.v)]
+        runs = [pull(self.v), pull(self.v), self.subject.vjp(self.v)]
         self._elsewhere()
         runs.append(pull(self.v))  # of the first forward run, not of the latest
         for g in runs:
@@ -223,7 +218,7 @@ class Effects:
             self.noises = [float(np.finfo(x.dtype).eps) * size / typical(x) for x in self.subject.x]
             for _ in range(4):
                 x, v = ([self._beside(a) for a in arrays] for arrays in (self.subject.x, self.v))
-                for i, (a, b) in enumerate(zip(self._gradients(v, x), self.g)):
+                for i, (a, b) in enumerate(zip(self.subject.vjp(v, x), self.g)):
                     self.noises[i] = max(self.noises[i], float(np.nanmax(np.abs(a - b), initial=0)))
             rough = roughness(self.subject, self.rng)
             for i, g in enumerate(self.g):
@@ -286,7 +281,7 @@ class Effects:
             some = [v if k == i else None for k, v in enumerate(self.v)]
             zeros = [v if k == i else np.zeros_like(v) for k, v in enumerate(self.v)]
             try:
-                found = self._gradients(some)
+                found = self.subject.vjp(some)
             except Exception as error:
                 self._note("raises", f"with output {i} alone used, the backward run raises "
                            f"{type(error).__name__}: {error}")  # fmt: skip
