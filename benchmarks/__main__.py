@@ -1,12 +1,16 @@
-"""python -m benchmarks [conv] [step] [start] [gradcheck] [--rounds N] [--json FILE]"""
+"""python -m benchmarks [SUITE ...] [--rounds N] [--threads N] [--only TEXT] [--json FILE]"""
 
 import argparse
-import json
+from pathlib import Path
 
 import tinyconv
-from benchmarks import conv, gradcheck, startup, steps
+from benchmarks import conv, gradcheck, growth, limits, memory, startup, steps
+from benchmarks.timing import dump, only
 
-SUITES = {"conv": conv.run, "step": steps.run, "start": startup.run, "gradcheck": gradcheck.run}
+SUITES = {
+    "conv": conv.run, "nets": steps.run, "growth": growth.run, "start": startup.run,
+    "memory": memory.run, "gradcheck": gradcheck.run,
+}  # fmt: skip
 
 
 def main():
@@ -14,7 +18,17 @@ def main():
     parser.add_argument("suites", nargs="*", help=f"some of {', '.join(SUITES)}; default all")
     parser.add_argument("--rounds", type=int, default=9, help="medians are over so many rounds")
     parser.add_argument("--threads", type=int, help="default: all processors")
-    parser.add_argument("--json", help="also write all results to this file")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="TEXT",
+        help="rows with TEXT in their name; repeatable",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        help="also write to this file, or a file per suite into this folder",
+    )
     args = parser.parse_args()
     unknown = set(args.suites) - set(SUITES)
     if unknown:
@@ -22,10 +36,13 @@ def main():
     if args.threads:
         tinyconv.set_num_threads(args.threads)
     print(f"tinyconv {tinyconv.__version__}, {tinyconv.get_num_threads()} threads")
-    results = {name: SUITES[name](args.rounds) for name in args.suites or SUITES}
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump(results, file, indent=1)
+    about, results = dict(machine=limits.machine(), rounds=args.rounds), {}
+    for name in args.suites or SUITES:
+        results[name] = SUITES[name](args.rounds, only(args.only))
+        if args.json and args.json.is_dir():
+            dump({**about, name: results[name]}, args.json / f"{name}.json")
+    if args.json and not args.json.is_dir():
+        dump({**about, **results}, args.json)
 
 
 if __name__ == "__main__":

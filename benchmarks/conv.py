@@ -1,91 +1,206 @@
-"""The ladder: each member of the convolution family on shapes of real networks, in all three
+"""The ladder: each member of the convolution family on layers of real networks, in all three
 directions, against PyTorch's two memory formats. Results are checked before they are timed.
+
+GFLOP/s are those of the definition, whatever an algorithm saves, over the time it takes; so
+Winograd may stand above the FMA peak. Bytes are the least: both inputs read, the output written.
 """
+
+import contextlib
+import importlib
+import time
 
 import numpy as np
 
-from benchmarks.timing import interleaved, peer, ratio, table
+from benchmarks import limits, oracle
+from benchmarks.shapes import LADDER
+from benchmarks.timing import geometric_mean, interleaved, peer, ratio, table
 from tinyconv import kernels
+from tinyconv.kernels.choice import ALGORITHMS, chosen
 
-#: (network and layer, N, C, H = W, O, k, stride, padding)
-SHAPES = [
-    ("LeNet-5 conv1", 64, 1, 28, 6, 5, 1, 2),
-    ("LeNet-5 conv2", 64, 6, 14, 16, 5, 1, 0),
-    ("Inception small conv1", 64, 1, 28, 10, 5, 1, 0),
-    ("Inception small 1x1", 64, 10, 12, 16, 1, 1, 0),
-    ("Inception small 5x5", 64, 16, 12, 24, 5, 1, 2),
-    ("Inception small 3x3", 64, 24, 12, 24, 3, 1, 1),
-    ("Inception small conv2", 64, 88, 12, 20, 5, 1, 0),
-    ("ResNet-20 stage 1", 128, 16, 32, 16, 3, 1, 1),
-    ("ResNet-20 stage 2, stride", 128, 16, 32, 32, 3, 2, 1),
-    ("ResNet-20 stage 2", 128, 32, 16, 32, 3, 1, 1),
-    ("ResNet-20 stage 3", 128, 64, 8, 64, 3, 1, 1),
-]
 DIRECTIONS = ("forward", "input_gradient", "weight_gradient")
+#: seconds a call may take; the naive loops take longer on most layers
+_LONGEST = 0.2
+_NAIVE_GFLOP = 0.25
+#: largest error over the root mean square of the result; Winograd's transforms round more
+BOUNDS = {"winograd": 2e-4}
+_BOUND = 5e-5
 
 
-def _calls(x, w, gy, window):
-    image = x.shape[2:]
-    return (
-        lambda: kernels.conv.forward(x, w, None, window, 1),
-        lambda: kernels.conv.input_gradient(gy, w, window, 1, image),
-        lambda: kernels.conv.weight_gradient(gy, x, window, 1),
-    )
+class Problem:
+    """A layer with its arrays, and the calls that the contestants make."""
 
+    def __init__(self, layer):
+        rng = np.random.default_rng(0)
+        self.layer = layer
+        self.x, self.w, self.gy = (
+            rng.standard_normal(shape, np.float32)
+            for shape in (layer.x_shape, layer.w_shape, layer.y_shape)
+        )
 
-def _torch_calls(torch, x, w, gy, stride, padding, memory_format):
-    X, W, G = (torch.from_numpy(a).to(memory_format=memory_format) for a in (x, w, gy))
-    back = torch.ops.aten.convolution_backward
-    rest = ([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1)
-    return (
-        lambda: torch.nn.functional.conv2d(X, W, None, stride, padding),
-        lambda: back(G, X, W, None, *rest, [True, False, False]),
-        lambda: back(G, X, W, None, *rest, [False, True, False]),
-    )
+    def call(self, direction, member=None, gy=None):
+        """A function of no arguments that runs one member, or the one that the chooser takes."""
+        layer, window, groups = self.layer, self.layer.window, self.layer.groups
+        gy = self.gy if gy is None else gy
+        run = {
+            "forward": lambda: kernels.conv.forward(self.x, self.w, None, window, groups),
+            "input_gradient": lambda: kernels.conv.input_gradient(
+                gy, self.w, window, groups, (layer.H, layer.H)
+            ),
+            "weight_gradient": lambda: kernels.conv.weight_gradient(gy, self.x, window, groups),
+        }[direction]
+        return run if member is None else _forced(member, run)
 
+    def rival(self, torch, direction, memory_format):
+        """The same in PyTorch, everything in its format beforehand."""
+        layer = self.layer
+        x, w, gy = (
+            torch.from_numpy(a).contiguous(memory_format=memory_format)
+            for a in (self.x, self.w, self.gy)
+        )
+        conv, back = torch.nn.functional.conv2d, torch.ops.aten.convolution_backward
+        s, p, groups = [layer.stride] * 2, [layer.padding] * 2, layer.groups
+        if direction == "forward":
+            return lambda: conv(x, w, None, s, p, 1, groups)
+        asked = [direction == "input_gradient", direction == "weight_gradient", False]
+        return lambda: back(gy, x, w, None, s, p, [1, 1], False, [0, 0], groups, asked)
 
-def _check(x, w, gy, window):
-    """im2col against the naive loops, on two images in float64."""
-    x, w, gy = (a.astype(np.float64) for a in (x[:2], w, gy[:2]))
-    ours = [call() for call in _calls(x, w, gy, window)]
-    with kernels.conv_algorithm("naive"):
-        for result, call in zip(ours, _calls(x, w, gy, window)):
-            np.testing.assert_allclose(result, call(), rtol=1e-9, atol=1e-9)
+    def error(self, direction, member):
+        """Largest error over the root mean square, on the first and the last image.
 
-
-def run(rounds=9):
-    """Print the ladder; returns its rows as dicts."""
-    torch = peer()
-    rng = np.random.default_rng(0)
-    results = []
-    for name, N, C, H, O, k, stride, padding in SHAPES:
-        window = kernels.Window.of(k, stride, padding)
-        x = rng.standard_normal((N, C, H, H)).astype(np.float32)
-        w = rng.standard_normal((O, C, k, k)).astype(np.float32)
-        gy = rng.standard_normal((N, O, *window.output_shape(H, H))).astype(np.float32)
-        _check(x, w, gy, window)
-        gflop = 2 * gy.size * C * k * k / 1e9
-        rivals = []
-        if torch is not None:
-            formats = torch.contiguous_format, torch.channels_last
-            rivals = [_torch_calls(torch, x, w, gy, stride, padding, f) for f in formats]
-        for i, (direction, ours) in enumerate(zip(DIRECTIONS, _calls(x, w, gy, window))):
-            seconds, *others = interleaved([ours, *(calls[i] for calls in rivals)], rounds)
-            results.append(
-                dict(
-                    shape=name, direction=direction, milliseconds=seconds * 1e3,
-                    gflops=gflop / seconds, torch_milliseconds=[t * 1e3 for t in others],
-                )
-            )  # fmt: skip
-    table(
-        "convolution (im2col): PyTorch's better format / ours; above 1 we are faster",
-        ("shape", "direction", "ms", "GFLOP/s", "ratio"),
-        [
-            (
-                r["shape"], r["direction"], f"{r['milliseconds']:.2f}", f"{r['gflops']:.0f}",
-                ratio(min(r["torch_milliseconds"], default=None), r["milliseconds"]),
+        The weight gradient sums over images, so there gy is zero for the others.
+        """
+        some = sorted({0, self.layer.N - 1})
+        x, gy = self.x[some], self.gy[some]
+        if direction == "weight_gradient":
+            sparse = np.zeros_like(self.gy)
+            sparse[some] = gy
+            ours = self.call(direction, member, sparse)()
+            exact = oracle.weight_gradient(gy, x, self.layer)
+        else:
+            ours = self.call(direction, member)()[some]
+            exact = (
+                oracle.forward(x, self.w, self.layer)
+                if direction == "forward"
+                else oracle.input_gradient(gy, self.w, self.layer)
             )
-            for r in results
-        ],
+        return float(np.abs(ours - exact).max() / np.sqrt(np.mean(exact**2)))
+
+
+def _forced(member, run):
+    def call():
+        with kernels.conv_algorithm(member):
+            return run()
+
+    return call
+
+
+def taken(layer, direction):
+    """The member that the chooser takes."""
+    return chosen(layer.x_shape, layer.window, layer.groups)
+
+
+def supports(name, layer, direction):
+    """Whether a member takes a layer at all."""
+    module = importlib.import_module(f"tinyconv.kernels.{ALGORITHMS[name]}")
+    return not hasattr(module, "supports") or module.supports(layer.window)
+
+
+def members(layer, direction):
+    """The members that compete on a layer."""
+    few = layer.flops / 1e9 <= _NAIVE_GFLOP
+    return [
+        name for name in ALGORITHMS if supports(name, layer, direction) and (name != "naive" or few)
+    ]
+
+
+def measure(problem, direction, torch, rounds):
+    """One row of the ladder, as a dict."""
+    layer, first = problem.layer, taken(problem.layer, direction)
+    names, errors = [], {}
+    for name in dict.fromkeys((first, *members(layer, direction))):
+        error = problem.error(direction, name)
+        assert error < BOUNDS.get(name, _BOUND), (layer.name, direction, name, error)
+        began = time.perf_counter()
+        problem.call(direction, name)()
+        if name == first or time.perf_counter() - began < _LONGEST:
+            names.append(name)
+            errors[name] = error
+    calls = [problem.call(direction), *(problem.call(direction, m) for m in names[1:])]
+    formats = {}
+    if torch is not None:
+        formats = dict(contiguous=torch.contiguous_format, channels_last=torch.channels_last)
+    rivals = [problem.rival(torch, direction, f) for f in formats.values()]
+    seconds = interleaved([*calls, *rivals], rounds)
+    return dict(
+        layer=layer.name, shape=layer.text(), direction=direction, of_images=layer.of_images,
+        gflop=layer.flops / 1e9, megabytes=layer.bytes / 1e6, takes=first,
+        milliseconds={m: t * 1e3 for m, t in zip(names, seconds)}, errors=errors,
+        torch_milliseconds={f: t * 1e3 for f, t in zip(formats, seconds[len(names) :])},
     )  # fmt: skip
-    return results
+
+
+def figures(row, peak):
+    """What follows from a row: ours, GFLOP/s, share of the peak, FLOP / byte, ratio or None."""
+    ms = row["milliseconds"][row["takes"]]
+    theirs = min(row["torch_milliseconds"].values(), default=None)
+    return dict(
+        milliseconds=ms, gflops=row["gflop"] / ms * 1e3, share=row["gflop"] / ms * 1e3 / peak,
+        intensity=row["gflop"] / row["megabytes"] * 1e3,
+        ratio=None if theirs is None else theirs / ms,
+    )  # fmt: skip
+
+
+def summary(rows, direction):
+    """(least ratio, its layer, geometric mean, how many) of a direction; None without a peer."""
+    pairs = [
+        (figures(r, 1.0)["ratio"], r["layer"])
+        for r in rows
+        if r["direction"] == direction and r["torch_milliseconds"]
+    ]
+    return (*min(pairs), geometric_mean([p[0] for p in pairs]), len(pairs)) if pairs else None
+
+
+def run(rounds, wanted):
+    """Print the ladder; returns the limits and its rows as dicts."""
+    torch, bounds = peer(), limits.measure()
+    rows = []
+    with torch.no_grad() if torch is not None else contextlib.nullcontext():
+        for layer in LADDER:
+            chosen_directions = [d for d in DIRECTIONS if wanted(f"{layer.name} {d}")]
+            problem = Problem(layer) if chosen_directions else None
+            for direction in chosen_directions:
+                rows.append(measure(problem, direction, torch, rounds))
+    _print(rows, bounds)
+    return dict(limits=bounds, rows=rows)
+
+
+def _print(rows, bounds):
+    print(
+        f"\nFMA peak {bounds['peak']:.0f} GFLOP/s ({bounds['peak_one_thread']:.0f} on one "
+        f"thread), copy {bounds['copy']:.0f} GB/s"
+    )
+    lines = []
+    for r in rows:
+        f = figures(r, bounds["peak"])
+        others = [f"{m} {t:.3g}" for m, t in r["milliseconds"].items() if m != r["takes"]]
+        star = "*" if r["of_images"] and r["direction"] == "input_gradient" else ""
+        lines.append(
+            (r["layer"], r["direction"].replace("_gradient", "") + star, r["takes"],
+             f"{f['milliseconds']:.3f}", f"{f['gflops']:.0f}", f"{100 * f['share']:.0f}",
+             f"{r['megabytes']:.1f}", f"{f['intensity']:.0f}",
+             *(f"{t:.3f}" for t in r["torch_milliseconds"].values()),
+             ratio(f["ratio"], 1), ", ".join(others))
+        )  # fmt: skip
+    rivals = [f"torch {name}" for name in (rows[0]["torch_milliseconds"] if rows else ())]
+    table(
+        "convolution: PyTorch's better format / what the chooser takes; above 1 we are faster",
+        ("layer", "direction", "takes", "ms", "GFLOP/s", "% peak", "MB", "FLOP/B", *rivals,
+         "ratio", "others, ms"),
+        lines,
+    )  # fmt: skip
+    print("* the gradient of the pictures themselves, which no training asks for")
+    for direction in DIRECTIONS:
+        found = summary(rows, direction)
+        if found:
+            least, layer, mean, count = found
+            print(f"{direction}: least {least:.2f} ({layer}), mean {mean:.2f}, {count} layers")

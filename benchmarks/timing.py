@@ -1,5 +1,6 @@
 """Interleaved timing: machines are noisy, so contestants run in turn and medians count."""
 
+import json
 import statistics
 import time
 
@@ -50,3 +51,35 @@ def peer():
 def ratio(theirs, ours):
     """theirs / ours as text: above 1 we are faster."""
     return "-" if theirs is None else f"{theirs / ours:.2f}"
+
+
+def geometric_mean(ratios):
+    """The mean of ratios: faster by 2 and slower by 2 make 1."""
+    return statistics.geometric_mean(ratios)
+
+
+def only(texts):
+    """A predicate for rows: whether a name holds one of ``texts`` (no texts: all do)."""
+    return lambda name: not texts or any(text.lower() in name.lower() for text in texts)
+
+
+def dump(results, path):
+    """Write results as JSON into a file, figures to four digits, each row on a line of its own."""
+    lists = []
+
+    def short(value):
+        if isinstance(value, float):
+            return float(f"{value:.4g}")
+        if isinstance(value, dict):
+            return {k: short(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            if value and isinstance(value[0], dict):
+                lists.append(",\n".join(json.dumps(short(row)) for row in value))
+                return f"@{len(lists) - 1}@"
+            return [short(v) for v in value]
+        return value
+
+    text = json.dumps(short(results), indent=1)
+    for i, rows in enumerate(lists):
+        text = text.replace(f'"@{i}@"', f"[\n{rows}\n]")
+    path.write_text(text + "\n")

@@ -1,36 +1,35 @@
-"""A network of tinyconv.models as a PyTorch module, so that both sides run the same one.
-
-The model files are written with PyTorch's names, so their classes are defined once more with
-the imports swapped the other way round.
+"""The same networks in PyTorch: their files are written with its names, so they are run once more
+with the imports swapped.
 """
 
 import inspect
-import sys
+import re
 import types
 
 import tinyconv as tc
+from benchmarks import nets
+from tinyconv.models import inception_small, lenet, resnet_cifar
+
+_SOURCES = (lenet, inception_small, resnet_cifar, nets)
 
 
-def twin(torch, net):
-    """The same network in PyTorch, with the same weights."""
-    source = inspect.getsource(sys.modules[type(net).__module__])
-    source = source.replace("from tinyconv.ops.join import cat", "from torch import cat")
-    source = source.replace("import tinyconv.nn as nn", "import torch.nn as nn")
-    source = source.replace(
-        "from tinyconv.nn import functional as F", "from torch.nn import functional as F"
-    )
-    module = types.ModuleType("twin")
-    exec(compile(source, "twin", "exec"), module.__dict__)
-    other = _build(getattr(module, type(net).__name__), net)
+def namespace(framework):
+    """The classes of ``tinyconv.models`` and ``benchmarks.nets``, in tinyconv or in PyTorch."""
+    result = types.ModuleType("twin")
+    for module in _SOURCES:
+        if framework is tc:
+            result.__dict__.update(module.__dict__)
+            continue
+        source = inspect.getsource(module)
+        # classes of the other files are there already
+        source = re.sub(r"^from tinyconv\.models.*$", "", source, flags=re.M)
+        source = source.replace("from tinyconv.ops.join import cat", "from torch import cat")
+        source = source.replace("tinyconv.nn", "torch.nn")
+        exec(compile(source, "twin", "exec"), result.__dict__)
+    return result
+
+
+def copy_weights(torch, net, other):
+    """Give a network in PyTorch the weights of its twin."""
     state = {name: torch.from_numpy(t.numpy().copy()) for name, t in net.state_dict().items()}
     other.load_state_dict(state)
-    return other
-
-
-def _build(cls, net):
-    """Call the class with the arguments that ``net`` was made with."""
-    options = dict(in_channels=net.conv1.in_channels, num_classes=10)
-    if isinstance(net, tc.models.CifarResNet):
-        blocks = len(net.layer1)
-        options.update(depth=6 * blocks + 2)
-    return cls(**options)

@@ -88,15 +88,11 @@ def test_the_average_pool_and_its_adjoint_belong_together(case, ceil):
     H, W, kernel, stride, padding, _ = case
     g = Window.of(kernel, stride, padding)
     shape = g.output_shape(H, W, ceil)
-    windows = []
-    for size, out, k, s, before in zip((H, W), shape, g[:2], g[2:4], (g.top, g.left)):
-        start = np.arange(out) * s - before
-        windows.append(np.stack([start.clip(0), (start + k).clip(max=size)]).astype(np.int64))
     rng = np.random.default_rng(1)
     x, inverse = _image(H, W, np.float64), rng.uniform(0.5, 2, shape)
     gy = rng.standard_normal((2, 3, *shape))
-    y = tc.kernels.pool.average_forward(x, *windows, inverse)
-    gx = tc.kernels.pool.average_adjoint(gy, *windows, inverse, (H, W))
+    y = tc.kernels.pool.average_forward(x, g, inverse)
+    gx = tc.kernels.pool.average_gradient(gy, g, inverse, (H, W))
     np.testing.assert_allclose((y * gy).sum(), (x * gx).sum(), atol=1e-11)
 
 
@@ -104,10 +100,14 @@ def test_overlapping_windows_accumulate_in_the_scatter():
     x = np.zeros((1, 1, 3, 4))
     x[0, 0, 1, 1] = 1  # the maximum of all four windows that hold it
     window = Window.of((2, 2))
-    _, index = tc.kernels.pool.max_forward(x, window, False)
+    y, chosen = tc.kernels.pool.max_forward(x, window, (2, 3))
+    index = tc.kernels.pool.max_index(chosen, window, (3, 4), y.shape)
     gy = np.arange(1.0, 7.0).reshape(1, 1, 2, 3)
-    gx = tc.kernels.pool.scatter(gy, index, (3, 4))
-    assert gx[0, 0, 1, 1] == 1 + 2 + 4 + 5
+    for gx in (
+        tc.kernels.pool.scatter(gy, index, (3, 4)),
+        tc.kernels.pool.max_gradient(gy, chosen, window, (3, 4)),
+    ):
+        assert gx[0, 0, 1, 1] == 1 + 2 + 4 + 5
 
 
 def test_gather_and_scatter_are_adjoint(rng):
@@ -159,3 +159,95 @@ def test_results_are_bit_equal_for_any_number_of_threads(dtype, threads, rng):
         results.append((y.array, z.array, g.array))
     for other in results[1:]:
         assert all(a.tobytes() == b.tobytes() for a, b in zip(results[0], other))
+
+
+# (H, W, kernel, stride, padding): shapes around register ends, and windows with code of their own
+SHAPES = [
+    (28, 28, 2, 2, 0), (24, 6, 2, 2, 0), (8, 66, 2, 2, 0), (9, 31, 2, 2, 0), (2, 2, 2, 2, 0),
+    (12, 12, 3, 1, 1), (5, 16, 3, 1, 1), (4, 17, 3, 1, 1), (3, 33, 3, 1, 1), (1, 1, 3, 1, 1),
+    (19, 56, 3, 2, 1), (11, 37, 3, 2, 0), (16, 35, (5, 4), (3, 5), (2, 1)), (20, 18, 17, 1, 8),
+    (40, 33, (1, 3), (4, 1), (0, 1)),
+]  # fmt: skip
+
+
+def _planes_with(special, H, W, dtype, rng):
+    x = rng.standard_normal((3, 5, H, W)).astype(dtype)
+    if special == "ties":
+        x = np.round(x)
+    elif special is not None:
+        x[rng.random(x.shape) < 0.1] = special
+    return x
+
+
+@DTYPES
+@pytest.mark.parametrize("H, W, kernel, stride, padding", SHAPES)
+@pytest.mark.parametrize("special", [None, "ties", np.nan, -np.inf, np.inf])
+def test_max_pool_and_its_gradient_on_shapes_that_nets_have(
+    H, W, kernel, stride, padding, special, dtype, rng
+):
+    x = _planes_with(special, H, W, dtype, rng)
+    t = tc.from_numpy(x).requires_grad_()
+    y, index = F.max_pool2d(t, kernel, stride, padding, return_indices=True)
+    window = Window.of(kernel, stride, padding)
+    wanted, places = naive.max_pool2d(
+        x, window[:2], window[2:4], (window.left, window.right, window.top, window.bottom)
+    )
+    np.testing.assert_array_equal(y.detach().numpy(), wanted)
+    np.testing.assert_array_equal(index.numpy(), places)
+    gy = rng.standard_normal(y.shape).astype(dtype)
+    (gx,) = tc.autograd.grad(y, t, tc.from_numpy(gy), create_graph=True)
+    slow = np.zeros((15, H * W), np.float64)
+    for plane, where, values in zip(slow, places.reshape(15, -1), gy.reshape(15, -1)):
+        np.add.at(plane, where, values)
+    np.testing.assert_allclose(gx.detach().numpy().reshape(15, -1), slow, atol=1e-5)
+    # and the gradient of the gradient gathers
+    ggx = rng.standard_normal(x.shape).astype(dtype)
+    seed = tc.from_numpy(gy).requires_grad_()
+    (gx,) = tc.autograd.grad(F.max_pool2d(t, kernel, stride, padding), t, seed, create_graph=True)
+    (back,) = tc.autograd.grad(gx, seed, tc.from_numpy(ggx))
+    gathered = np.take_along_axis(ggx.reshape(15, -1), places.reshape(15, -1), 1)
+    np.testing.assert_array_equal(back.numpy().reshape(15, -1), gathered)
+
+
+@DTYPES
+@pytest.mark.parametrize("H, W, kernel, stride, padding", SHAPES)
+@pytest.mark.parametrize("include_pad", [True, False])
+@pytest.mark.parametrize("special", [None, np.nan, np.inf])
+def test_average_pool_and_its_gradient_on_shapes_that_nets_have(
+    H, W, kernel, stride, padding, include_pad, special, dtype, rng
+):
+    x = _planes_with(special, H, W, dtype, rng)
+    t = tc.from_numpy(x).requires_grad_()
+    y = F.avg_pool2d(t, kernel, stride, padding, count_include_pad=include_pad)
+    g = Window.of(kernel, stride, padding)
+    with np.errstate(invalid="ignore"):
+        wanted = naive.avg_pool2d(
+            x, g[:2], g[2:4], (g.left, g.right, g.top, g.bottom), include_pad=include_pad
+        )
+    np.testing.assert_allclose(
+        y.detach().numpy(), wanted, atol=1e-6 if dtype == np.float32 else 1e-14, rtol=1e-6
+    )
+    gy = rng.standard_normal(y.shape).astype(dtype)
+    (gx,) = tc.autograd.grad(y, t, tc.from_numpy(gy))
+    # the adjoint, pixel by pixel of one plane: <A e, gy>
+    for h, v in {(0, 0), (H - 1, W - 1), (H // 2, W // 2), (0, W - 1), (H // 2, min(W - 1, 15))}:
+        unit = np.zeros((1, 1, H, W))
+        unit[0, 0, h, v] = 1
+        column = naive.avg_pool2d(
+            unit, g[:2], g[2:4], (g.left, g.right, g.top, g.bottom), include_pad=include_pad
+        )
+        slow = (column * gy).sum((2, 3))
+        np.testing.assert_allclose(gx.numpy()[:, :, h, v], slow, atol=1e-5)
+
+
+@DTYPES
+@pytest.mark.parametrize("H, W", [(8, 8), (7, 7), (1, 1), (3, 5), (33, 65)])
+def test_the_global_average(H, W, dtype, rng):
+    x = rng.standard_normal((5, 3, H, W)).astype(dtype)
+    t = tc.from_numpy(x).requires_grad_()
+    y = F.adaptive_avg_pool2d(t, 1)
+    mean = x.mean((2, 3), dtype=np.float64, keepdims=True)
+    np.testing.assert_allclose(y.detach().numpy(), mean, rtol=1e-5, atol=1e-7)
+    gy = rng.standard_normal(y.shape).astype(dtype)
+    (gx,) = tc.autograd.grad(y, t, tc.from_numpy(gy))
+    np.testing.assert_allclose(gx.numpy(), np.broadcast_to(gy / (H * W), x.shape), rtol=1e-6)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinyconv as tc
 import tinyconv.nn.functional as F
+from tinyconv.testing import assert_gradients
 
 reductions = st.sampled_from(["mean", "sum", "none"])
 
@@ -161,3 +162,72 @@ def test_precision_is_kept(dtype):
 def test_errors_name_the_loss_what_it_got_and_the_rule(call, error, words):
     with pytest.raises(error, match=words):
         call(tc.ones(2, 3))
+
+
+# -- the primitive against the composed form -----------------------------------------------------
+@given(case=classifications(), mean=st.booleans())
+def test_the_one_pass_cross_entropy_is_the_composed_one(case, mean):
+    shape, labels, options, seed = case
+    ignore, reduction = options["ignore_index"], "mean" if mean else "sum"
+    x = tc.from_numpy(spread(shape, seed)).requires_grad_()
+    target = tc.from_numpy(labels)
+    fused = F.cross_entropy(x, target, None, ignore, reduction)
+    composed = F.nll_loss(F.log_softmax(x, 1), target, None, ignore, reduction)
+    np.testing.assert_allclose(fused.item(), composed.item(), rtol=1e-12, atol=1e-14)
+    h = tc.from_numpy(spread(shape, seed + 1))
+    seconds = []
+    for loss in fused * fused, composed * composed:
+        (g,) = tc.autograd.grad(loss, x, create_graph=True)
+        (gg,) = tc.autograd.grad((g * g * h).sum(), x)
+        seconds.append((g.detach().numpy(), gg.numpy()))
+    for one, other in zip(*seconds):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_cross_entropy_of_labels_is_one_node_and_differentiable_twice():
+    x = np.array([[0.3, -1.0, 2.0], [1.5, 0.1, -0.4], [0.2, 0.9, 0.6]])
+    loss = lambda x: F.cross_entropy(x, tc.tensor([2, -100, 0]))
+    assert loss(tc.from_numpy(x).requires_grad_()).grad_fn.name == "CrossEntropy"
+    assert_gradients(loss, x)
+    assert_gradients(lambda x: F.cross_entropy(x, tc.tensor(1), reduction="sum"), x[0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_ignored_row_counts_for_nothing_whatever_is_in_it(bad):
+    x = tc.tensor([[1.0, 2.0], [bad, 0.5]], requires_grad=True)
+    loss = F.cross_entropy(x, tc.tensor([1, 7]), ignore_index=7)
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), np.log1p(np.exp(-1)), rtol=1e-6)
+    assert not x.grad.numpy()[1].any() and x.grad.numpy()[0].all()
+
+
+def test_without_a_label_that_counts_the_mean_is_nan_and_the_gradient_0():
+    x = tc.tensor([[1.0, 2.0]], requires_grad=True)
+    loss = F.cross_entropy(x, tc.tensor([-100]))
+    loss.backward()
+    assert np.isnan(loss.item()) and not x.grad.numpy().any()
+
+
+def test_a_label_that_is_no_class_is_refused_by_the_one_pass_too():
+    with pytest.raises(IndexError, match="labels run from -1 to 3.*3 classes"):
+        F.cross_entropy(tc.zeros(2, 3), tc.tensor([-1, 3]))
+
+
+def test_the_labels_may_not_change_before_backward():
+    x, labels = tc.zeros(2, 3, requires_grad=True), tc.tensor([0, 1])
+    loss = F.cross_entropy(x, labels)
+    labels[0] = 2
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+def test_cross_entropy_is_bit_equal_for_any_number_of_threads(threads, rng):
+    x, labels = rng.standard_normal((700, 90)).astype(np.float32), rng.integers(0, 90, 700)
+    results = []
+    for number in (1, 2, 3):
+        threads(number)
+        t = tc.from_numpy(x).requires_grad_()
+        loss = F.cross_entropy(t, tc.from_numpy(labels))
+        loss.backward()
+        results.append(loss.detach().numpy().tobytes() + t.grad.numpy().tobytes())
+    assert len(set(results)) == 1

@@ -254,3 +254,70 @@ def test_a_gradient_of_another_shape_moves_no_parameter():
 def test_how_an_optimiser_prints():
     text = repr(optim.SGD([Parameter(tc.ones(1))], lr=0.5))
     assert text.startswith("SGD (\nParameter Group 0\n") and "    lr: 0.5" in text
+
+
+class _OneByOne:
+    """The same rule without the kernel for all parameters."""
+
+    def _slots(self, group):
+        return None
+
+
+@each
+@pytest.mark.parametrize("dtype", [tc.float32, tc.float64])
+def test_all_parameters_at_once_move_as_one_by_one(cls, oracle, options, dtype, threads):
+    def made(kind):
+        tc.manual_seed(4)
+        shapes = [(3, 2), (), (0, 4), (70, 91), (5,), (2, 3, 4), (9, 5)]
+        params = [Parameter(tc.randn(*s, dtype=dtype)) for s in shapes]
+        params.append(Parameter(tc.randn(3, dtype=tc.float64)))  # another dtype in the group
+        params[-2].data = tc.randn(5, 9, dtype=dtype).t()  # not contiguous
+        return params, kind(params, lr=0.03, **options)
+
+    alone = type("Alone", (_OneByOne, cls), {})
+    for number in (1, 3):
+        threads(number)
+        (params, optimiser), (others, slow) = made(cls), made(alone)
+        for t in range(5):
+            for k, (p, q) in enumerate(zip(params, others)):
+                g = np.cos(np.arange(p.numel()) * (k + 2.0) + t).reshape(p.shape).astype(p.dtype)
+                if (t + k) % 4 == 3:
+                    p.grad = q.grad = None
+                else:
+                    p.grad, q.grad = tc.from_numpy(g), tc.from_numpy(g)
+            versions = [p._version for p in params]
+            optimiser.step(), slow.step()
+            for p, version in zip(params, versions):
+                assert p._version == version + (p.grad is not None)
+        close = dict(rtol=3e-5, atol=1e-5) if dtype == tc.float32 else dict(rtol=1e-12, atol=1e-13)
+        for p, q in zip(params, others):
+            np.testing.assert_allclose(p.array, q.array, **close)
+            assert optimiser.state[p].keys() == slow.state[q].keys()
+            for name, value in optimiser.state[p].items():
+                np.testing.assert_allclose(value, slow.state[q][name], **close)
+
+
+@each
+def test_a_state_that_was_replaced_is_the_one_that_is_used(cls, oracle, options):
+    params, optimiser = _problem(cls, options)
+    for t in range(2):
+        _step(params, optimiser, t)
+    for p in params:
+        for name, value in optimiser.state[p].items():
+            if isinstance(value, np.ndarray):
+                optimiser.state[p][name] = value.copy()
+    kept = copy.deepcopy(list(optimiser.state.values()))
+    _step(params, optimiser, 2)
+    for before, after in zip(kept, optimiser.state.values()):
+        for name, value in after.items():
+            assert (np.asarray(value) != before[name]).any(), name
+
+
+@each
+def test_infinite_values_do_not_spread_by_options_that_are_0(cls, oracle, options):
+    p = Parameter(tc.tensor([np.inf, 1.0]))
+    optimiser = cls([p], lr=0.1, **{**options, "weight_decay": 0})
+    for _ in range(3):
+        p.grad = tc.ones(2)
+        optimiser.step()
+    assert p.array[0] == np.inf and np.isfinite(p.array[1])

@@ -3,6 +3,7 @@
 from tinyconv.autograd.anomaly import detect_anomaly
 from tinyconv.autograd.backward import backward, grad
 from tinyconv.autograd.checkpoint import checkpoint
+from tinyconv.autograd.deferred import fusion
 from tinyconv.autograd.function import Function, once_differentiable
 from tinyconv.autograd.gradcheck import gradcheck, gradgradcheck
 from tinyconv.autograd.modes import (
@@ -30,6 +31,7 @@ __all__ = [
     "complex_step",
     "detect_anomaly",
     "enable_grad",
+    "fusion",
     "get_default_dtype",
     "grad",
     "gradcheck",

@@ -8,14 +8,20 @@ recursion, no counting of uses beforehand.
 
 import heapq
 import os
+import sys
 import threading
 
 import numpy as np
 
-from tinyconv.autograd.modes import state
+from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import Tensor
+from tinyconv.kernels.addition import add
+from tinyconv.kernels.memory import is_new
 
 _accumulating = threading.Lock()
+_box = [object()]
+#: the count of references to what one list alone holds, asked as in ``_unseen``
+_HELD_ONCE = sys.getrefcount(_box[0])
 
 
 def _after_fork():
@@ -57,9 +63,10 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     # only now, when nothing can fail any more, are the leaves touched
     if targets is not None:
         # (a tensor that retains its gradient got it on the way)
-        leaves = [(t, g) for t, g in zip(targets, captured) if g is not None and not t._retains]
-    for leaf, gradient in leaves:
-        _accumulate(leaf, gradient, create_graph)
+        leaves = [(t, [g]) for t, g in zip(targets, captured) if g is not None and not t._retains]
+        del captured
+    for leaf, slot in leaves:
+        _accumulate(leaf, slot, create_graph)
 
 
 def grad(
@@ -165,7 +172,7 @@ def _walk(pairs, targets, retain_graph, create_graph):
     """Walk from ``pairs`` of (output, cotangent).
 
     Returns the gradients of ``targets`` in order (None where nothing arrived), and all
-    (leaf, gradient) in order of arrival.
+    (leaf, [gradient]) in order of arrival.
     """
     if retain_graph is None:
         retain_graph = create_graph
@@ -175,32 +182,39 @@ def _walk(pairs, targets, retain_graph, create_graph):
     useful = None if targets is None else _leading_to(wanted, pairs)
 
     waiting = {}  # node -> cotangent per output
-    leaves = {}  # leaf -> its gradient so far
+    leaves = {}  # leaf -> [its gradient so far]
     heap = []
 
     def send(node, i, g):
         if isinstance(node, Tensor):
-            leaves[node] = g if node not in leaves else leaves[node] + g
-            return
-        if node not in waiting:
-            waiting[node] = [None] * len(node.output_meta)
+            slots = leaves.setdefault(node, [None])
+        elif node in waiting:
+            slots = waiting[node]
+        else:
+            slots = waiting[node] = [None] * len(node.output_meta)
             heapq.heappush(heap, node)
-        slots = waiting[node]
-        slots[i] = g if slots[i] is None else slots[i] + g
+        if slots[i] is None:
+            slots[i] = g
+        elif create_graph or not _unseen(slots, i):
+            slots[i] = slots[i] + g
+        else:
+            add(slots[i].array, g.array, slots[i].array)
 
-    previous = state.grad_enabled
+    previous = state.grad_enabled, state.inside
     try:
-        state.grad_enabled = create_graph
+        state.grad_enabled, state.inside = create_graph, state.fusion
         for y, g in pairs:
             send(*_place(y), g)
         while heap:
             node = heapq.heappop(heap)
             grads = waiting.pop(node)
-            for i, g in enumerate(grads):
-                if g is not None:
-                    grads[i] = g = _observe(g, node.hooks.get(i), node.retains.get(i))
-                    if (node, i) in wanted:
-                        wanted[(node, i)] = g
+            if node.hooks or node.retains or wanted:
+                for i, g in enumerate(grads):
+                    if g is not None:
+                        hooks, retains = (node.hooks or {}).get(i), (node.retains or {}).get(i)
+                        grads[i] = g = _observe(g, hooks, retains)
+                        if (node, i) in wanted:
+                            wanted[(node, i)] = g
             if useful is None or node in useful:
                 results = _differentiate(node, grads, useful, wanted)
                 for edge, g in zip(node.edges, results):
@@ -209,13 +223,26 @@ def _walk(pairs, targets, retain_graph, create_graph):
                             send(*edge, g)
                 if not retain_graph:
                     node.release()
-        for leaf, g in leaves.items():
-            leaves[leaf] = g = _observe(g, leaf._hooks, None)
+        for leaf, slot in leaves.items():
+            slot[0] = _observe(slot[0], leaf._hooks, None)
             if (leaf, 0) in wanted:
-                wanted[(leaf, 0)] = g
+                wanted[(leaf, 0)] = slot[0]
     finally:
-        state.grad_enabled = previous
+        state.grad_enabled, state.inside = previous
+    if not state.inside:
+        settle()
     return [wanted[_place(t)] for t in targets or ()], list(leaves.items())
+
+
+def _unseen(slots, i):
+    """Whether nothing but the walk sees the gradient ``slots[i]`` and its memory.
+
+    An array that an op saved or a view of it, a Tensor that a hook or a caller keeps: each is
+    one more reference.
+    """
+    if sys.getrefcount(slots[i]) != _HELD_ONCE:
+        return False
+    return sys.getrefcount(slots[i].array) == _HELD_ONCE and is_new(slots[i].array)
 
 
 def _place(tensor):
@@ -252,7 +279,7 @@ def _observe(g, hooks, retains):
     for ref in retains or ():
         tensor = ref()
         if tensor is not None:
-            _accumulate(tensor, g, state.grad_enabled)
+            _accumulate(tensor, [g], state.grad_enabled)
     return g
 
 
@@ -298,12 +325,12 @@ def _checked(node, i, g, meta):
             f"{node.name}.backward returned {type(g).__name__} for argument {i}: write backward in "
             "Tensor ops (wrap constants with tinyconv.tensor), so that it can be differentiated"
         )
-    if g.array.shape != shape:
+    if g.shape != shape:
         raise RuntimeError(
             f"{node.name}.backward: gradient {i} has shape {list(g.shape)}, the argument had "
             f"{list(shape)}"
         )
-    return g if g.array.dtype == dtype else g.to(dtype)
+    return g if g.dtype == dtype else g.to(dtype)
 
 
 def forget(tensors, set_to_none=True):
@@ -313,16 +340,20 @@ def forget(tensors, set_to_none=True):
         t._grad = Tensor._wrap(np.zeros_like(t.array)) if keep else None
 
 
-def _accumulate(tensor, g, create_graph):
+def _accumulate(tensor, slot, create_graph):
+    """Add the gradient in ``slot`` to ``tensor.grad``; unseen elsewhere, it becomes that itself."""
     with _accumulating:  # other threads may walk to the same leaf
         before = tensor._grad
-        # a copy of its own: the walk may have given the same array to several leaves
         if create_graph:
-            tensor._grad = g.clone() if before is None else before + g
+            tensor._grad = slot[0].clone() if before is None else before + slot[0]
         elif before is None:
-            tensor._grad = Tensor._wrap(g.array.copy(order="C"))
+            # else a copy: the walk may have given the same array to several leaves
+            own = _unseen(slot, 0) and slot[0].array.flags.c_contiguous
+            array = slot[0].array
+            tensor._grad = Tensor._wrap(array if own else array.copy(order="C"))
         elif before._requires_grad:
-            tensor._grad = before.detach() + g
+            tensor._grad = before.detach() + slot[0]
         else:
-            np.add(before.array, g.array, out=before.array)
+            settle()
+            add(before.array, slot[0].array, before.array)
             before._bump()

@@ -5,8 +5,10 @@ import itertools
 
 import numpy as np
 
+from tinyconv.autograd.deferred import Deferred, Later, defer
 from tinyconv.autograd.modes import state
 from tinyconv.autograd.tensor import Tensor, from_edge, record_edge
+from tinyconv.kernels.memory import is_new
 
 _number = itertools.count()
 
@@ -39,16 +41,17 @@ class Function:
 
     #: zeros instead of None for outputs that nobody used (``set_materialize_grads``)
     materialize_grads = True
+    #: ``forward`` may be given ``Later``s in place of arrays; it can not save these
+    fuses = False
 
-    def __init__(self):
-        self.needs_input_grad = ()
-        self.edges = ()
-        self.hooks = {}
-        self.retains = {}
-        self.origin = None
-        self._saved = ()
-        self._to_save = ()
-        self._non_differentiable = ()
+    # what most nodes never change
+    needs_input_grad: tuple = ()
+    edges: tuple = ()
+    hooks = retains = None
+    origin = None
+    _saved: tuple | None = ()
+    _to_save: tuple = ()
+    _non_differentiable: tuple = ()
 
     # -- for authors of ops -----------------------------------------------------------
     def save_for_backward(self, *arrays):
@@ -102,47 +105,53 @@ class Function:
                 )
         if state.saver is not None:
             state.saver.watch(args)
-        arrays = [a.array if isinstance(a, Tensor) else a for a in args]
-        recording = False
-        if state.grad_enabled:
-            node.needs_input_grad = tuple(
-                [isinstance(a, Tensor) and a._requires_grad for a in args]
-            )
-            recording = True in node.needs_input_grad
-        else:
-            node.needs_input_grad = (False,) * len(args)
+        detector = state.detector
+        fuses = cls.fuses and detector is None
+        arrays, needed = [], []
+        for a in args:
+            if isinstance(a, Tensor):
+                arrays.append(a._later if fuses and type(a) is Deferred else a.array)
+                needed.append(a._requires_grad)
+            else:
+                arrays.append(a)
+                needed.append(False)
+        recording = state.grad_enabled and True in needed
+        node.needs_input_grad = tuple(needed) if recording else (False,) * len(args)
 
-        if state.detector is None:
+        if detector is None:
             results = cls.forward(node, *arrays, **options)
         else:
-            results = state.detector.forward(node, arrays, options)
+            results = detector.forward(node, arrays, options)
 
         several = isinstance(results, tuple)
         results = results if several else (results,)
-        outputs = [_as_output(cls, result, args) for result in results]
+        outputs = [_as_output(cls, result, args, arrays) for result in results]
         if recording:
-            node._record(args, results, outputs)
-        node._to_save = ()
+            node._record(args, arrays, results, outputs)
+        if node._to_save:
+            node._to_save = ()
         return tuple(outputs) if several else outputs[0]
 
-    def _record(self, args, results, outputs):
+    def _record(self, args, arrays, results, outputs):
         self.edges = tuple([record_edge(a) if isinstance(a, Tensor) else None for a in args])
-        self.input_meta = tuple([_meta(a) if isinstance(a, Tensor) else None for a in args])
-        self.output_meta = tuple([_meta(y) for y in outputs])
-        fixed = [id(a) for a in self._non_differentiable]
+        self.input_meta = tuple(
+            [(x.shape, x.dtype) if isinstance(a, Tensor) else None for a, x in zip(args, arrays)]
+        )
+        self.output_meta = tuple([(y.shape, y.dtype) for y in results])
+        fixed = [id(a) for a in self._non_differentiable] if self._non_differentiable else ()
         for i, (result, y) in enumerate(zip(results, outputs)):
-            if y.array.dtype.kind in "fc" and id(result) not in fixed:
+            if result.dtype.kind in "fc" and id(result) not in fixed:
                 y.grad_fn, y.output_nr, y._requires_grad = self, i, True
-        self._saved = tuple([self._save(a, args, results, outputs) for a in self._to_save])
+        self._saved = tuple([self._save(a, args, arrays, results, outputs) for a in self._to_save])
         self._non_differentiable = ()
 
-    def _save(self, array, args, results, outputs):
+    def _save(self, array, args, arrays, results, outputs):
         """(array or how to get it again, edge, version counter, version)."""
         if array is None:
             return None
         edge = counter = None
-        for a in args:
-            if isinstance(a, Tensor) and a.array is array:
+        for a, given in zip(args, arrays):
+            if given is array and isinstance(a, Tensor):
                 edge, counter = record_edge(a), a._counter
                 break
         else:
@@ -153,7 +162,7 @@ class Function:
                     array = y.array
                     break
             else:
-                counter = _counter_of_memory(array, args)
+                counter = _counter_of_memory(array, args, arrays)
         array = np.asarray(array)
         if state.saver is not None:
             array = state.saver.pack(array)
@@ -203,40 +212,39 @@ class Function:
             self._saved = None
 
 
-def _counter_of_memory(array, args):
+def _counter_of_memory(array, args, arrays):
     """The version counter of the argument that ``array`` is a view of, or None."""
-    if isinstance(array, np.ndarray) and array.base is not None:
-        for a in args:
-            if isinstance(a, Tensor) and np.may_share_memory(array, a.array):
-                return a._counter
+    if isinstance(array, np.ndarray) and not is_new(array):
+        for a, given in zip(args, arrays):
+            if isinstance(given, np.ndarray) and isinstance(a, Tensor):
+                if np.may_share_memory(array, given):
+                    return a._counter
     return None
-
-
-def _meta(tensor):
-    return tensor.array.shape, tensor.array.dtype
 
 
 def _shape_of(array):
     return f" (shape {list(array.shape)})" if isinstance(array, np.ndarray) else ""
 
 
-def _as_output(cls, array, args):
+def _as_output(cls, array, args, arrays):
     if not isinstance(array, np.ndarray):
+        if isinstance(array, Later):
+            return defer(array)
         if not isinstance(array, np.generic):
             raise TypeError(
                 f"{cls.__name__}.forward returned {type(array).__name__}; it works on NumPy arrays "
                 "and returns one, or a tuple of them"
             )
         array = np.asarray(array)
-    if array.base is None:
-        for a in args:
-            if isinstance(a, Tensor) and a.array is array:
+    if is_new(array):
+        for a, given in zip(args, arrays):
+            if given is array and isinstance(a, Tensor):
                 return Tensor._wrap(array[...], a._counter)
         return Tensor._wrap(array)
     # a view of an input shares its memory, and so its version counter
-    for a in args:
-        if isinstance(a, Tensor) and np.may_share_memory(array, a.array):
-            return Tensor._wrap(array[...] if array is a.array else array, a._counter)
+    for a, given in zip(args, arrays):
+        if isinstance(a, Tensor) and np.may_share_memory(array, given):
+            return Tensor._wrap(array[...] if array is given else array, a._counter)
     return Tensor._wrap(array)
 
 

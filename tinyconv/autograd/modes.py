@@ -23,9 +23,25 @@ class _State(threading.local):
     generator = None
     #: True while complex-step derivatives are taken: only then may tensors be complex128
     complex_step = False
+    #: whether arrays may wait for the op that follows, and whether they may right here
+    fusion, inside = True, False
+
+    def __init__(self):
+        #: weak references to the tensors whose arrays wait (``deferred``)
+        self.waiting = []
 
 
 state = _State()
+
+
+def settle():
+    """Compute all that waits in this thread: called before any memory is written into."""
+    if state.waiting:
+        waiting, state.waiting = state.waiting, []
+        for ref in waiting:
+            tensor = ref()
+            if tensor is not None:
+                tensor.array  # noqa: B018 (the look is what computes it)
 
 
 def get_rng_state():

@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 
-from tinyconv.autograd.modes import state
+from tinyconv.autograd.modes import settle, state
 
 #: dtypes that a Tensor may have; under ``modes.complex_step`` complex128 too
 _DTYPES = frozenset(
@@ -82,7 +82,7 @@ class Tensor:
 
     __slots__ = (
         "array", "_grad", "grad_fn", "output_nr", "_requires_grad", "_counter", "_hooks",
-        "_retains", "__weakref__", "__dict__",
+        "_retains", "_later", "__weakref__", "__dict__",
     )  # fmt: skip
     #: NumPy must leave ``ndarray * Tensor`` to ``Tensor.__rmul__``
     __array_ufunc__ = None
@@ -176,6 +176,7 @@ class Tensor:
 
     @data.setter
     def data(self, value):
+        settle()
         self._bump()  # for graphs that saved the old values
         other = value if isinstance(value, Tensor) else Tensor(value)
         self.array, self._counter = other.array[...], other._counter
@@ -191,6 +192,7 @@ class Tensor:
                 "numpy() on a Tensor that requires grad would lose its history silently: "
                 "use .detach().numpy()"
             )
+        settle()  # what is given away may be written into
         return self.array
 
     def __array__(self, dtype=None, copy=None):
@@ -219,7 +221,9 @@ class Tensor:
             raise RuntimeError("retain_grad: this tensor does not require grad")
         if self.grad_fn is not None and not self._retains:
             self._retains = True
-            self.grad_fn.retains.setdefault(self.output_nr, []).append(weakref.ref(self))
+            node = self.grad_fn
+            node.retains = node.retains or {}
+            node.retains.setdefault(self.output_nr, []).append(weakref.ref(self))
 
     def register_hook(self, hook):
         """Call ``hook(grad)`` when this tensor's gradient is known.
@@ -230,7 +234,9 @@ class Tensor:
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor does not require grad")
         if self.grad_fn is not None:
-            hooks = self.grad_fn.hooks.setdefault(self.output_nr, {})
+            node = self.grad_fn
+            node.hooks = node.hooks or {}
+            hooks = node.hooks.setdefault(self.output_nr, {})
         else:
             if self._hooks is None:
                 self._hooks = {}
@@ -245,8 +251,9 @@ class Tensor:
             raise RuntimeError(
                 "only leaf tensors can be copied with copy.deepcopy: use .detach().clone()"
             )
+        array = self.array.copy()  # looked at first: the type of what waits changes with that
         new = type(self).__new__(type(self))
-        new._init(self.array.copy())
+        new._init(array)
         new._requires_grad = self._requires_grad
         new.__dict__.update(self.__dict__)
         if self._grad is not None:
@@ -255,7 +262,8 @@ class Tensor:
         return new
 
     def __reduce__(self):
-        return (_rebuild, (type(self), np.ascontiguousarray(self.array), self._requires_grad))
+        array = np.ascontiguousarray(self.array)  # first, as above
+        return (_rebuild, (type(self), array, self._requires_grad))
 
     # identity, not value: Tensors are keys of the engine's tables (``==`` compares values)
     __hash__ = object.__hash__

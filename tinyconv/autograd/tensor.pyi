@@ -28,6 +28,7 @@ class Tensor:
     _counter: list
     _hooks: dict | None
     _retains: builtins.bool
+    _later: Any
     @property
     def T(self) -> Tensor: ...
     def abs(self) -> Tensor: ...

@@ -9,16 +9,18 @@ import importlib
 import signal
 import threading
 
+from tinyconv.kernels import memory
 from tinyconv.kernels.choice import conv_algorithm
 from tinyconv.kernels.geometry import Window, output_size
 from tinyconv.kernels.parallel import get_num_threads, set_num_threads
 
-_LAZY = ("activation", "batchnorm", "conv", "jit", "matmul", "pool")
+_LAZY = ("activation", "batchnorm", "conv", "jit", "loss", "matmul", "optimizer", "pool")
 
 __all__ = [
     "Window",
     "conv_algorithm",
     "get_num_threads",
+    "memory",
     "output_size",
     "set_num_threads",
     *_LAZY,

@@ -1,94 +1,313 @@
-"""Batch normalisation over all axes but the channels: x as (N, C, pixels).
+"""Batch normalisation over all axes but the channels, with what often follows in the same pass.
 
-    y = (x - mean) * invstd * w + b,   invstd = 1 / sqrt(var + eps), var biased
+    y = act((x - mean) * scale + shift + residual),   scale = w / sqrt(var + eps), var biased
 
-One thread does a whole channel, so sums have one order, and a channel's second and third
-pass find it in the cache. Sums are in double precision: float32 sums over a batch of
-images lose digits that the variance needs.
+Statistics are one pass over memory, the line above another. The gradient is two passes, and
+both take the mask of a ReLU behind from its result, y > 0, on the way.
+
+Sums over a block that fits into the first cache run in the array's own dtype, in vector lanes;
+blocks are added up in double precision. Each block is shifted by the mean of those before it,
+so that the variance keeps its digits where |mean| >> std (Chan, Golub and LeVeque 1983).
 """
 
 import numpy as np
 
-from tinyconv.kernels import parallel
+from tinyconv.kernels import memory, parallel
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.kernels.jit import kernel, plain
+from tinyconv.kernels.jit import kernel, part, plain
+from tinyconv.kernels.simd import (
+    add,
+    first,
+    fma,
+    gate,
+    lanes,
+    load,
+    load_some,
+    positive,
+    splat,
+    store,
+    store_some,
+    total,
+    zeros,
+)
+
+#: numbers in a block: small planes are taken together, large ones cut
+_SMALL, _LARGE = 512, 4096
+
+
+# -- vectors that end where a plane ends ---------------------------------------------------
+@part
+def _read(array, p, left):
+    if left >= lanes(array):
+        return load(array, p)
+    return load_some(array, p, left)
+
+
+@part
+def _write(array, p, left, value):
+    if left >= lanes(array):
+        store(array, p, value)
+    else:
+        store_some(array, p, value, left)
+
+
+# -- statistics ------------------------------------------------------------------------
+@kernel
+def _statistics(x, P, means, squares, row, images, channels):
+    """Mean and sum of squared distances from it, of some images and channels, into a row."""
+    C = means.shape[1]
+    n = lanes(x)
+    shift = np.empty(1, x.dtype)
+    together = max(1, _SMALL // P)
+    for start in range(images[0], images[1], together):
+        stop = min(start + together, images[1])
+        for begin in range(0, P, _LARGE):
+            length = min(_LARGE, P - begin)
+            size = np.float64((stop - start) * length)
+            before = np.float64((start - images[0]) * P + (stop - start) * begin)
+            for c in range(channels[0], channels[1]):
+                if before == 0:
+                    sums = zeros(x)
+                    for i in range(start, stop):
+                        at = (i * C + c) * P + begin
+                        for p in range(0, length, n):
+                            sums = add(sums, _read(x, at + p, length - p))
+                    means[row, c] = total(sums) / size
+                    squares[row, c] = 0.0
+                shift[0] = -means[row, c]
+                away = splat(shift, 0)
+                sums, products = zeros(x), zeros(x)
+                for i in range(start, stop):
+                    at = (i * C + c) * P + begin
+                    for p in range(0, length, n):
+                        d = add(_read(x, at + p, length - p), away)
+                        if length - p < n:
+                            d = first(d, length - p)
+                        sums = add(sums, d)
+                        products = fma(d, d, products)
+                # the mean of these numbers, counted from the shift, and from the mean so far
+                inner = total(sums) / size
+                delta = inner - shift[0] - means[row, c]
+                share = size / (before + size)
+                means[row, c] += delta * share
+                squares[row, c] += total(products) - inner * inner * size
+                squares[row, c] += delta * delta * before * share
 
 
 @kernel
-def _forward(x, w, b, eps, y, mean, var, invstd, start, stop):
-    N, _, P = x.shape
-    for c in range(start, stop):
-        total = 0.0
-        for n in range(N):
-            for p in range(P):
-                total += x[n, c, p]
-        m = total / (N * P)
-        squares = 0.0
-        for n in range(N):
-            for p in range(P):
-                d = x[n, c, p] - m
-                squares += d * d
-        v = squares / (N * P)
-        s = 1.0 / np.sqrt(v + eps)
-        mean[c], var[c], invstd[c] = m, v, s
+def _merge_statistics(means, squares, sizes, eps, mean, var, invstd):
+    for c in range(len(mean)):
+        count, m, square = 0.0, 0.0, 0.0
+        for row in range(len(sizes)):
+            delta = means[row, c] - m
+            share = sizes[row] / (count + sizes[row])
+            m += delta * share
+            square += squares[row, c] + delta * delta * count * share
+            count += sizes[row]
+        mean[c], var[c], invstd[c] = m, square / count, 1.0 / np.sqrt(square / count + eps)
+
+
+# -- the pass forward --------------------------------------------------------------------
+@kernel
+def _normalise(x, P, mean, scale, shift, residual, y, adds, relu, start, stop):
+    """Planes ``start`` to ``stop`` of the N C."""
+    C, n = len(mean), lanes(x)
+    away = -mean
+    for i in range(start, stop):
+        c = i % C
         # centred first: x * scale + shift would lose digits where |mean| >> std
-        centre, scale, shift = mean[c], w[c] * invstd[c], b[c]
-        for n in range(N):
-            for p in range(P):
-                y[n, c, p] = (x[n, c, p] - centre) * scale + shift
+        m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
+        for p in range(0, P, n):
+            v = fma(add(_read(x, i * P + p, P - p), m), s, b)
+            if adds:
+                v = add(v, _read(residual, i * P + p, P - p))
+            if relu:
+                v = positive(v)
+            _write(y, i * P + p, P - p, v)
+
+
+# -- the passes backward -------------------------------------------------------------------
+@kernel
+def _sums(gy, x, y, P, mean, masked, totals, products, relu, keep, row, images, channels):
+    """Sums of g and g (x - mean) of some images and channels, into a row."""
+    C, n = len(mean), lanes(x)
+    away = -mean
+    together = max(1, _SMALL // P)
+    for c in range(channels[0], channels[1]):
+        totals[row, c] = products[row, c] = 0.0
+    for start in range(images[0], images[1], together):
+        stop = min(start + together, images[1])
+        for begin in range(0, P, _LARGE):
+            length = min(_LARGE, P - begin)
+            for c in range(channels[0], channels[1]):
+                m = splat(away, c)
+                sum_g, sum_gd = zeros(x), zeros(x)
+                for i in range(start, stop):
+                    at = (i * C + c) * P + begin
+                    for p in range(0, length, n):
+                        left = length - p
+                        g = _read(gy, at + p, left)
+                        if relu:
+                            g = gate(g, _read(y, at + p, left))
+                        if keep:
+                            _write(masked, at + p, left, g)
+                        sum_g = add(sum_g, g)
+                        sum_gd = fma(g, add(_read(x, at + p, left), m), sum_gd)
+                totals[row, c] += total(sum_g)
+                products[row, c] += total(sum_gd)
 
 
 @kernel
-def _backward(gy, x, w, mean, invstd, gx, gw, gb, start, stop):
-    N, _, P = x.shape
-    for c in range(start, stop):
-        m, s = mean[c], invstd[c]
-        sum_g = 0.0
-        sum_gx = 0.0
-        for n in range(N):
-            for p in range(P):
-                g = gy[n, c, p]
-                sum_g += g
-                sum_gx += g * ((x[n, c, p] - m) * s)
-        gw[c], gb[c] = sum_gx, sum_g
-        scale = w[c] * s
-        # rounded to the array's dtype once, so that the loop stays in it
-        mean_g = gb[c] / x.dtype.type(N * P)
-        slope = gw[c] / x.dtype.type(N * P) * s
-        for n in range(N):
-            for p in range(P):
-                gx[n, c, p] = scale * (gy[n, c, p] - mean_g - (x[n, c, p] - m) * slope)
+def _merge_sums(totals, products, count, w, invstd, gw, gb, scale, slope, level):
+    """gw, gb, and the three numbers of gx = g * scale + (x - mean) * slope + level."""
+    for c in range(len(w)):
+        sum_g, sum_gd = 0.0, 0.0
+        for row in range(len(totals)):
+            sum_g += totals[row, c]
+            sum_gd += products[row, c]
+        s = np.float64(invstd[c])
+        gw[c], gb[c] = sum_gd * s, sum_g
+        scale[c] = w[c] * s
+        slope[c] = -w[c] * s * (sum_gd * s / count) * s
+        level[c] = -w[c] * s * (sum_g / count)
 
 
-def _three(x):
-    return plain(x).reshape(x.shape[0], x.shape[1], -1)
+@kernel
+def _input_gradient(gy, x, y, P, mean, scale, slope, level, gx, relu, start, stop):
+    """Planes ``start`` to ``stop`` of the N C."""
+    C, n = len(mean), lanes(x)
+    away = -mean
+    for i in range(start, stop):
+        c = i % C
+        m, s, k, l = splat(away, c), splat(scale, c), splat(slope, c), splat(level, c)
+        for p in range(0, P, n):
+            at, left = i * P + p, P - p
+            g = _read(gy, at, left)
+            if relu:
+                g = gate(g, _read(y, at, left))
+            _write(gx, at, left, fma(add(_read(x, at, left), m), k, fma(g, s, l)))
+
+
+# -- doors -------------------------------------------------------------------------------
+def _flat(x):
+    return plain(x).reshape(-1)
+
+
+def _share(N, C, size):
+    """Rows of partial sums, and (row, images, channels) of each piece of work.
+
+    Many images are cut into blocks, through which memory is read straight on; few are cut by
+    channels.
+    """
+    images = parallel.chunks(N, size)
+    if len(images) > 1 or C == 1:
+        return [(i, piece, (0, C)) for i, piece in enumerate(images)], images
+    return [(0, (0, N), piece) for piece in parallel.chunks(C, size)], [(0, N)]
+
+
+def _sizes(x):
+    """N, C, and the numbers in a plane."""
+    N, C = x.shape[:2]
+    return N, C, x.size // (N * C)
+
+
+def statistics(x, eps):
+    """x (N, C, ...) -> mean, biased variance and 1/std, each of shape (C,)."""
+    if x.dtype.kind == "c":
+        axes = (0, *range(2, x.ndim))
+        mean = x.mean(axes)
+        var = np.square(x - _column(mean, x)).mean(axes)
+        return mean, var, 1 / np.sqrt(var + eps)
+    N, C, P = _sizes(x)
+    pieces, rows = _share(N, C, x.nbytes)
+    flat = _flat(x)
+    means, squares = np.empty((2, len(rows), C))
+    parallel.run(
+        lambda i, *_: _statistics(flat, P, means, squares, *pieces[i]),
+        [(i, i + 1) for i in range(len(pieces))],
+    )
+    mean, var, invstd = np.empty((3, C), x.dtype)
+    sizes = np.array([(stop - start) * P for start, stop in rows], np.float64)
+    _merge_statistics(means, squares, sizes, eps, mean, var, invstd)
+    return mean, var, invstd
+
+
+@analytic
+def normalise(x, mean, scale, shift, residual=None, relu=False):
+    """act((x - mean) * scale + shift + residual), act the ReLU or nothing.
+
+    x and the residual are (N, C, ...), the others (C,).
+    """
+    if x.dtype.kind == "c":
+        return (x - _column(mean, x)) * _column(scale, x) + _column(shift, x)
+    N, C, P = _sizes(x)
+    y = memory.empty(x.shape, x.dtype)
+    flat, out = _flat(x), y.reshape(-1)
+    mean, scale, shift = plain(mean), plain(scale), plain(shift)
+    adds = residual is not None
+    other = _flat(residual) if adds else flat
+    parallel.run(
+        lambda _, start, stop: _normalise(
+            flat, P, mean, scale, shift, other, out, adds, relu, start, stop
+        ),
+        parallel.chunks(N * C, x.nbytes),
+    )
+    return y
 
 
 @analytic
 def forward(x, w, b, eps):
     """x (N, C, ...), w, b (C,) -> y, and mean, biased variance, 1/std of shape (C,)."""
-    C = x.shape[1]
-    y = np.empty(x.shape, x.dtype)
-    mean, var, invstd = (np.empty(C, x.dtype) for _ in range(3))
-    w, b = plain(w), plain(b)
-    x3, y3 = _three(x), y.reshape(x.shape[0], C, -1)
-    parallel.run(
-        lambda _, start, stop: _forward(x3, w, b, eps, y3, mean, var, invstd, start, stop),
-        parallel.chunks(C, x.nbytes),
-    )
-    return y, mean, var, invstd
+    mean, var, invstd = statistics(x, eps)
+    return normalise(x, mean, w * invstd, b), mean, var, invstd
 
 
 @analytic
 def backward(gy, x, w, mean, invstd):
     """The cotangents of x, w and b."""
-    C = x.shape[1]
-    gx = np.empty(x.shape, x.dtype)
-    gw, gb = np.empty(C, x.dtype), np.empty(C, x.dtype)
-    w = plain(w)
-    gy3, x3, gx3 = _three(gy), _three(x), gx.reshape(x.shape[0], C, -1)
-    parallel.run(
-        lambda _, start, stop: _backward(gy3, x3, w, mean, invstd, gx3, gw, gb, start, stop),
-        parallel.chunks(C, x.nbytes),
-    )
+    if x.dtype.kind != "c":
+        return through_relu(gy, x, w, mean, invstd)[:3]
+    axes = (0, *range(2, x.ndim))
+    xhat = (x - _column(mean, x)) * _column(invstd, x)
+    gw, gb = (gy * xhat).sum(axes), gy.sum(axes)
+    count = x.size // len(w)
+    gx = _column(w * invstd, x) * (gy - _column(gb / count, x) - xhat * _column(gw / count, x))
     return gx, gw, gb
+
+
+def through_relu(gy, x, w, mean, invstd, y=None, keep=False):
+    """The cotangents of x, w and b; if ``y`` is given, through the ReLU behind that made it.
+
+    With ``keep`` the cotangent in front of the ReLU is written down on the way, and returned as
+    the fourth, else there is None.
+    """
+    N, C, P = _sizes(x)
+    flat, g, mean, invstd = _flat(x), _flat(gy), plain(mean), plain(invstd)
+    relu = y is not None
+    out = _flat(y) if relu else flat
+    masked = memory.empty(x.shape, x.dtype) if keep else None
+    kept = masked.reshape(-1) if keep else flat
+    pieces, rows = _share(N, C, x.nbytes)
+    totals, products = np.empty((2, len(rows), C))
+    parallel.run(
+        lambda i, *_: _sums(g, flat, out, P, mean, kept, totals, products, relu, keep, *pieces[i]),
+        [(i, i + 1) for i in range(len(pieces))],
+    )
+    gw, gb, scale, slope, level = np.empty((5, C), x.dtype)
+    _merge_sums(totals, products, N * P, plain(w), invstd, gw, gb, scale, slope, level)
+    if keep:
+        g, relu = kept, False
+    gx = memory.empty(x.shape, x.dtype)
+    to = gx.reshape(-1)
+    parallel.run(
+        lambda _, start, stop: _input_gradient(
+            g, flat, out, P, mean, scale, slope, level, to, relu, start, stop
+        ),
+        parallel.chunks(N * C, x.nbytes),
+    )
+    return gx, gw, gb, masked
+
+
+def _column(v, x):
+    """(C,) as it is broadcast over x."""
+    return v.reshape((-1,) + (1,) * (x.ndim - 2))

@@ -10,6 +10,7 @@ import importlib
 
 import numpy as np
 
+from tinyconv.kernels.activation import relu as relu_of
 from tinyconv.kernels.choice import ALGORITHMS, chosen
 from tinyconv.kernels.complex_step import bilinear
 from tinyconv.kernels.jit import plain
@@ -21,11 +22,17 @@ def _algorithm(x_shape, window, groups):
 
 
 @bilinear
-def forward(x, w, bias, window, groups):
-    """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None -> y (N, O, Ho, Wo)."""
+def forward(x, w, bias, window, groups, residual=None, relu=False):
+    """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None -> y (N, O, Ho, Wo).
+
+    A ``residual`` of y's shape is added, and with ``relu`` negative numbers become 0.
+    """
     x, w = plain(x), plain(w)
     bias = np.zeros(w.shape[0], x.dtype) if bias is None else plain(bias)
-    return _algorithm(x.shape, window, groups).forward(x, w, bias, window, groups)
+    y = _algorithm(x.shape, window, groups).forward(x, w, bias, window, groups)
+    if residual is not None:
+        y += residual
+    return relu_of(y) if relu else y
 
 
 @bilinear

@@ -1,275 +1,469 @@
 """Convolution as a matrix product: weights (O x K) times columns (K x pixels), K = C kh kw.
 
-Column (c, i, j) holds what tap (i, j) of channel c sees at every output pixel. The columns
-of a whole batch would be kh kw times the input, so they are laid out for one *tile* of
-output rows at a time, small enough for the L2 cache, multiplied, and overwritten.
-
-The images are first placed in *planes* with their padding around them, so that laying out
-columns is copying runs of pixels, a register at a time, without asking where the border is.
-The input gradient is the same convolution with the roles changed: gy, its pixels spread
-apart by the stride, with flipped weights.
+Column (c, i, j) holds what tap (i, j) of channel c sees at every output pixel: of several
+images side by side, pixel behind pixel, so that small maps fill the registers as well as
+large ones. ``columns`` says why only a kw-th part of them needs to be laid out, and how taps
+that see nothing but padding are left out. The columns of a unit of images stay in the L2
+cache while all filters pass over them, strip by strip; ``tile`` is the innermost loop. The
+input gradient is the same convolution with the roles of filters and channels changed, one
+for each phase of its stride; the weight gradient the dot products of gy with the columns.
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
 from tinyconv.kernels import parallel
+from tinyconv.kernels.columns import by_lines, grid, lay, reach, spans
 from tinyconv.kernels.jit import kernel, part
-from tinyconv.kernels.matmul import ROWS, dot_tile, multiply_tile
-from tinyconv.kernels.simd import BITS, copy, get, lanes, load, put, store
+from tinyconv.kernels.memory import empty
+from tinyconv.kernels.planes import Job, Taps, adjoint_taps, forward_taps
+from tinyconv.kernels.simd import (
+    BITS,
+    add,
+    get,
+    lanes,
+    load,
+    load_some,
+    positive,
+    put,
+    store_some,
+)
+from tinyconv.kernels.simd_columns import store_apart
+from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, dot, dot_cell, multiply, panels
 
-#: bytes of columns that a tile may have, and its least and most output pixels
-_TILE_BYTES = 3 << 17
-_LEAST, _MOST = 96, 768
-#: rows of columns that the weight gradient lays out at a time
-_BLOCK_TAPS = 192
-
-
-@functools.lru_cache(maxsize=1024)
-def _layout(Ho, Wo, K, itemsize, step):
-    """(images per group, output rows per tile), from the shape alone.
-
-    Pixels are multiplied ``step`` at a time, so of the tiles that fit into the cache the one
-    is taken whose last step is fullest (the largest, among equals).
-    """
-    most = max(_LEAST, min(_MOST, _TILE_BYTES // (K * itemsize)))
-    choices = [(1, rows) for rows in range(1, Ho + 1) if rows == 1 or rows * Wo <= most]
-    choices += [(n, n * Ho) for n in range(2, most // (Ho * Wo) + 1)]
-
-    def waste(choice):
-        images, rows = choice
-        whole, rest = divmod(images * Ho, rows)
-        steps = whole * -(-rows * Wo // step) + -(-rest * Wo // step)
-        return steps * step / (images * Ho * Wo), -rows
-
-    return min(choices, key=waste)
+#: bytes of columns at work at a time, and those of the weight gradient
+_BUDGET, _DOT_BUDGET = 3 << 17, 1 << 18
+#: images side by side at most, and pixels in a run of the weight gradient
+_IMAGES, _RUN = 32, 1024
+#: units of work are reckoned to be done so many at a time
+_TOGETHER = 4
+#: 1 x 1 filters: images up to so many pixels are taken for a single row
+_POINTS = 256
 
 
-@part
-def _place(x, n0, n1, c0, channels, planes, Hp, Wp, top, left, spread_h, spread_w):
-    """Copy images n0:n1, channels c0.. into planes of Hp x Wp; pixel (h, v) goes to
-    (top + h spread_h, left + v spread_w), and is left out if that is outside."""
-    C, H, W = x.shape[1:]
-    flat = x.reshape(-1)
-    planes[: (n1 - n0) * channels * Hp * Wp] = 0
-    first = 0
-    while left + first * spread_w < 0:
-        first += 1
-    last = min(W, (Wp - 1 - left) // spread_w + 1)
-    for n in range(n0, n1):
-        for c in range(channels):
-            at = ((n - n0) * channels + c) * Hp * Wp
-            for h in range(H):
-                to = top + h * spread_h
-                if 0 <= to < Hp:
-                    row = at + to * Wp + left
-                    of = ((n * C + c0 + c) * H + h) * W
-                    if spread_w == 1:
-                        copy(planes, row + first, flat, of + first, max(last - first, 0))
-                    else:
-                        for v in range(first, last):
-                            put(planes, row + v * spread_w, get(flat, of + v))
-
-
-@part
-def _row_starts(starts, r0, r1, Ho, image_size, row_size):
-    """starts[r - r0] = where output row r begins; rows count on through the group's images."""
-    image, p = r0 // Ho, r0 % Ho
-    for r in range(r0, r1):
-        starts[r - r0] = image * image_size + p * row_size
-        p += 1
-        if p == Ho:
-            image, p = image + 1, 0
-
-
-@part
-def _columns(planes, starts, rows, Hp, Wp, channels, g, Wo, columns, pitch, end):
-    """Lay out the columns of ``rows`` output rows that begin at ``starts`` in the planes, and
-    zeros behind them up to ``end`` pixels, which the products will read."""
-    n = lanes(planes)
-    zero = planes.dtype.type(0)
-    for c in range(channels):
-        for i in range(g.kh):
-            for j in range(g.kw):
-                tap = (c * Hp + i * g.dh) * Wp + j * g.dw
-                first = ((c * g.kh + i) * g.kw + j) * pitch
-                to = first
-                if g.sw == 1:
-                    # the last register runs over the row's end; what comes next is
-                    # written later, and both arrays end with a register to spare
-                    for r in range(rows):
-                        at = starts[r] + tap
-                        for q in range(0, Wo, n):
-                            store(columns, to + q, load(planes, at + q))
-                        to += Wo
-                else:
-                    for r in range(rows):
-                        at = starts[r] + tap
-                        for q in range(Wo):
-                            put(columns, to + q, get(planes, at + q * g.sw))
-                        to += Wo
-                for t in range(to, first + end):
-                    put(columns, t, zero)
+class _Plan(NamedTuple):
+    grid: object
+    copies: np.ndarray  # where each copy begins in the image
+    jobs: np.ndarray  # (phase; first offset, depth, weights, P, Q, h, v, step h, step v, ...
+    # ... depth of a line, first span)
+    spans: np.ndarray
+    offsets: np.ndarray
+    panels: np.ndarray  # (first filter, how many) of all groups, in order
+    weights: list  # for each job, which numbers of a filter it uses, in order
 
 
 @kernel
-def _convolve(x, w, bias, y, g, spread_h, spread_w, groups, Hp, Wp, images, tile_rows, start, stop):
-    """y[start:stop] = bias + conv of planes (see ``_place``) with w (groups, panels, K, 6)."""
-    O, Ho, Wo = y.shape[1:]
-    Og, Cg = O // groups, x.shape[1] // groups
-    K = Cg * g.kh * g.kw
-    panels = (Og + ROWS - 1) // ROWS
-    width = 2 * lanes(x)
-    pitch = (tile_rows * Wo + width - 1) // width * width
-    planes = np.empty(images * Cg * Hp * Wp + g.kw * g.dw + width, x.dtype)
-    columns = np.empty(K * pitch + width, x.dtype)
-    result = np.empty(panels * ROWS * pitch, x.dtype)
-    starts = np.empty(tile_rows, np.int64)
-    flat = y.reshape(-1)
-    for n0 in range(start, stop, images):
-        n1 = min(n0 + images, stop)
-        for group in range(groups):
-            _place(x, n0, n1, group * Cg, Cg, planes, Hp, Wp, g.top, g.left, spread_h, spread_w)
-            for r0 in range(0, (n1 - n0) * Ho, tile_rows):
-                r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
-                used = (r1 - r0) * Wo
-                end = (used + width - 1) // width * width
-                _row_starts(starts, r0, r1, Ho, Cg * Hp * Wp, g.sh * Wp)
-                _columns(planes, starts, r1 - r0, Hp, Wp, Cg, g, Wo, columns, pitch, end)
-                for o in range(Og):
-                    result[o * pitch : o * pitch + used] = bias[group * Og + o]
-                # a strip of columns stays in the L1 cache while all filters pass over it
-                for t in range(0, used, width):
-                    for panel in range(panels):
-                        at_w = (group * panels + panel) * K * ROWS
-                        at = panel * ROWS * pitch + t
-                        multiply_tile(w, at_w, K, columns, t, pitch, result, at, pitch)
-                _row_starts(starts, r0, r1, Ho, O * Ho * Wo, Wo)
-                for o in range(Og):
-                    at_y = (n0 * O + group * Og + o) * Ho * Wo
-                    at = o * pitch
-                    for r in range(r1 - r0):
-                        copy(flat, at_y + starts[r], result, at, Wo)
-                        at += Wo
-
-
-@kernel
-def _weight(gy, x, gw, g, groups, Hp, Wp, block, images, tile_rows, start, stop):
-    """gw (O, K), zero on entry, += gy . columns(x) over images start:stop.
-
-    The sums over pixels end in a horizontal sum of each register, so tiles of many pixels
-    pay; to fit them into the cache, ``block`` channels are laid out at a time.
-    """
-    O, Ho, Wo = gy.shape[1:]
-    Og, Cg = O // groups, x.shape[1] // groups
-    taps = g.kh * g.kw
-    Op, Kp = (Og + 3) // 4 * 4, Cg * taps + 2  # rows in fours, columns in threes
+def _convolve(
+    x, w, bias, residual, y, g, copies, jobs, spans, table, panels, add_residual, relu, Ho, Wo,
+    start, stop,
+):  # fmt: skip
+    """Units start:stop of y = act(conv(x) + bias + residual); all arrays flat."""
     n = lanes(x)
-    pitch = (tile_rows * Wo + n - 1) // n * n
-    planes = np.empty(images * block * Hp * Wp + g.kw * g.dw + n, x.dtype)
-    columns = np.zeros((block * taps + 2) * pitch + n, x.dtype)
-    rows = np.zeros(Op * pitch, x.dtype)
-    starts = np.empty(tile_rows, np.int64)
-    sums = np.zeros((groups, Op, Kp), x.dtype)
-    sums_flat, gy_flat = sums.reshape(-1), gy.reshape(-1)
-    for n0 in range(start, stop, images):
-        n1 = min(n0 + images, stop)
-        for group in range(groups):
-            for c0 in range(0, Cg, block):
-                channels = min(block, Cg - c0)
-                _place(x, n0, n1, group * Cg + c0, channels, planes, Hp, Wp, g.top, g.left, 1, 1)
-                for r0 in range(0, (n1 - n0) * Ho, tile_rows):
-                    r1 = min(r0 + tile_rows, (n1 - n0) * Ho)
-                    used = ((r1 - r0) * Wo + n - 1) // n * n
-                    _row_starts(starts, r0, r1, Ho, channels * Hp * Wp, g.sh * Wp)
-                    _columns(planes, starts, r1 - r0, Hp, Wp, channels, g, Wo, columns, pitch, used)
-                    # the third of the last three may be no tap: its sums are not read, but
-                    # must not be those of the next block's first
-                    columns[channels * taps * pitch :] = 0
-                    _row_starts(starts, r0, r1, Ho, O * Ho * Wo, Wo)
-                    for o in range(Og):
-                        at_gy = (n0 * O + group * Og + o) * Ho * Wo
-                        at = o * pitch
-                        for r in range(r1 - r0):
-                            copy(rows, at, gy_flat, at_gy + starts[r], Wo)
-                            at += Wo
-                        for t in range(at, o * pitch + used):
-                            rows[t] = 0
-                    for o in range(0, Op, 4):
-                        for k in range(0, channels * taps, 3):
-                            dot_tile(
-                                rows, o * pitch, pitch, columns, k * pitch, pitch, used,
-                                sums_flat, (group * Op + o) * Kp + c0 * taps + k, Kp,
-                            )  # fmt: skip
-    for o in range(O):
-        for k in range(Cg * taps):
-            gw[o, k] = sums[o // Og, o % Og, k]
+    strip = WIDTH * n
+    space = np.zeros(g.channels * g.copies * g.size + strip, x.dtype)
+    result = np.empty(ROWS * strip, x.dtype)
+    inside = np.empty((g.copies, 2), np.int64)
+    pieces = np.empty((strip, 3), np.int64)
+    per_group = len(panels) // g.groups
+    O = panels[-1, 0] + panels[-1, 1]
+    N = len(y) // (O * Ho * Wo)
+    laid = -1
+    for unit in range(start, stop):
+        split, where = unit % g.splits, unit // g.splits
+        block, n0 = where % g.blocks, where // g.blocks * g.images
+        n1 = min(n0 + g.images, N)
+        for group in range(g.groups):
+            if laid != where or g.groups > 1:
+                lay(
+                    x, n0, n1, group * g.channels, g.channels, block * g.rows, g, copies, inside,
+                    space,
+                )  # fmt: skip
+                laid = where
+            first = group * per_group + per_group * split // g.splits
+            last = group * per_group + per_group * (split + 1) // g.splits
+            for j in range(len(jobs)):
+                io, K, iw, u0 = jobs[j, 0], jobs[j, 1], jobs[j, 2], block * g.rows
+                step_v, line, rows = jobs[j, 8], jobs[j, 9], min(g.rows, jobs[j, 3] - u0)
+                t, end = 0, rows * g.pitch
+                while t < end:
+                    left = (end - t + n - 1) // n
+                    width = 2 if left == 4 else min(WIDTH, left)
+                    stop_t = min(end, t + width * n)
+                    # the lines that see something from any row of the strip
+                    span = jobs[j, 10] + u0
+                    low = spans[span + (stop_t - 1) // g.pitch, 0]
+                    high = spans[span + t // g.pitch, 1]
+                    number = _pieces(pieces, t, stop_t, n1 - n0, u0, O, Ho, Wo, g, jobs[j])
+                    for p in range(first, last):
+                        o, height = panels[p, 0], panels[p, 1]
+                        multiply(
+                            height, width, w, iw + o * K + low * line * height, bias, o, space, t,
+                            table, io + low * line, (high - low) * line, result, 0, strip,
+                        )  # fmt: skip
+                        _write(
+                            result, strip, height, residual, y, add_residual, relu,
+                            (n0 * O + o) * Ho * Wo, Ho * Wo, step_v, pieces, number,
+                        )  # fmt: skip
+                    t = stop_t
 
 
-def _panels(w, groups):
-    """(groups * O, K) -> flat (groups, panels, K, 6), zeros in the rows that fill up."""
-    O, K = w.shape[0] // groups, w.shape[1]
-    count = -(-O // ROWS)
-    packed = np.zeros((groups, count * ROWS, K), w.dtype)
-    packed[:, :O] = w.reshape(groups, O, K)
-    packed = packed.reshape(groups, count, ROWS, K).transpose(0, 1, 3, 2)
-    return np.ascontiguousarray(packed).reshape(-1)
+@part
+def _pieces(pieces, t, stop, images, u0, O, Ho, Wo, g, job):
+    """Pixels t:stop of a unit's run, row by row of the images: (where in the strip, how many,
+    where in the output) each; returns how many pieces there are."""
+    Q, h, v, step_h, step_v = job[4], job[5], job[6], job[7], job[8]
+    row, column = t // g.pitch, t % g.pitch
+    image, column = column // g.width, column % g.width
+    number, done, end = 0, 0, stop - t
+    while done < end:
+        count = min(g.width - column, end - done)
+        if image < images and column < Q:
+            at = (image * O * Ho + h + (u0 + row) * step_h) * Wo + v + column * step_v
+            pieces[number, 0], pieces[number, 1], pieces[number, 2] = done, min(count, Q - column), at
+            number += 1
+        done += count
+        column = 0
+        image += 1
+        if image == g.images:
+            row, image = row + 1, 0
+    return number
 
 
-def _run(x, w, bias, y, window, spread, groups, plane):
-    if not y.size:
-        return y
-    K = w.shape[1]
-    layout = _layout(*y.shape[2:], K, x.itemsize, 2 * BITS // (8 * x.itemsize))
-    packed = _panels(w, groups)
-    parts = parallel.chunks(x.shape[0], y.size * K)
-    parallel.run(
-        lambda _, start, stop: _convolve(
-            x, packed, bias, y, window, *spread, groups, *plane, *layout, start, stop
-        ),
-        parts,
-    )
-    return y
+@part
+def _write(
+    result, strip, height, residual, y, add_residual, relu, at_y, area, step_v, pieces, number
+):  # fmt: skip
+    """Put one strip of ``height`` filters where it belongs."""
+    n = lanes(y)
+    for i in range(number):
+        of, count, at = pieces[i, 0], pieces[i, 1], at_y + pieces[i, 2]
+        for _ in range(height):
+            if step_v == 1:
+                for q in range(0, count, n):
+                    value = load(result, of + q)
+                    if add_residual:
+                        value = add(value, load_some(residual, at + q, count - q))
+                    if relu:
+                        value = positive(value)
+                    store_some(y, at + q, value, count - q)
+            elif step_v == 2:
+                for q in range(0, count, n):
+                    store_apart(y, at + 2 * q, load(result, of + q), count - q)
+            else:
+                for q in range(count):
+                    put(y, at + q * step_v, get(result, of + q))
+            of += strip
+            at += area
 
 
-def forward(x, w, bias, window, groups):
-    H, W = x.shape[2:]
-    y = np.empty((x.shape[0], w.shape[0], *window.output_shape(H, W)), x.dtype)
-    plane = H + window.top + window.bottom, W + window.left + window.right
-    return _run(x, w.reshape(w.shape[0], -1), bias, y, window, (1, 1), groups, plane)
+@kernel
+def _weigh(gy, x, sums, g, h, copies, copy, table, lines, panels, shares, block, cell, start, stop):
+    """Shares start:stop of the weight gradient: cells of ``sums`` += gy . columns(x).
+
+    g, copies: the columns of x, ``block`` channels at a time; h, copy: those of gy, which are
+    just its pixels in the same order. lines: (first row, stop) of the output that see something
+    of the image through each line. shares: (first block, stop, first unit, stop, which sums).
+    """
+    n = lanes(x)
+    N = len(x) // (g.channels * g.groups * g.H * g.W)
+    space = np.zeros(block * g.copies * g.size + n, x.dtype)
+    rows = np.zeros(h.channels * h.size + n, x.dtype)
+    inside = np.empty((g.copies, 2), np.int64)
+    tiles = (len(table) - 1) // DOT_TAPS // len(lines)
+    blocks = (g.channels + block - 1) // block
+    for s in range(start, stop):
+        to = sums[shares[s, 4]]
+        for unit in range(shares[s, 2], shares[s, 3]):
+            u0, n0 = unit % g.blocks * g.rows, unit // g.blocks * g.images
+            n1 = min(n0 + g.images, N)
+            for group in range(g.groups):
+                lay(gy, n0, n1, group * h.channels, h.channels, u0, h, copy, inside, rows)
+                for b in range(shares[s, 0], shares[s, 1]):
+                    channels = min(block, g.channels - b * block)
+                    lay(
+                        x, n0, n1, group * g.channels + b * block, channels, u0, g, copies, inside,
+                        space,
+                    )  # fmt: skip
+                    used = (channels * tiles + block - 1) // block
+                    at = (group * blocks + b) * len(panels) * len(lines) * tiles * cell
+                    for p in range(len(panels)):
+                        for i in range(len(lines)):
+                            first = max(lines[i, 0] - u0, 0) * g.pitch
+                            length = min(lines[i, 1] - u0, g.rows) * g.pitch - first
+                            length = (length + n - 1) // n * n
+                            for k in range(used if length > 0 else 0):
+                                dot(
+                                    panels[p, 1], rows, panels[p, 0] * h.size + first, h.size,
+                                    space, first, table, (i * tiles + k) * DOT_TAPS, length,
+                                    to, at + k * cell,
+                                )  # fmt: skip
+                            at += tiles * cell
 
 
-def input_gradient(gy, w, window, groups, image):
-    O, Cg, kh, kw = w.shape
-    H, W = image
-    gx = np.empty((gy.shape[0], Cg * groups, H, W), gy.dtype)
-    # roles change: (group, O, C) -> (group, C, O), taps in reverse
-    flipped = w.reshape(groups, O // groups, Cg, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)
-    reach_h, reach_w = window.dh * (kh - 1), window.dw * (kw - 1)
-    back = window._replace(sh=1, sw=1, top=reach_h - window.top, left=reach_w - window.left)
-    return _run(
-        gy, flipped.reshape(groups * Cg, -1), np.zeros(groups * Cg, gy.dtype), gx, back,
-        (window.sh, window.sw), groups, (H + reach_h, W + reach_w),
+@kernel
+def _collect(sums, panels, cell, block, tiles, gw, start, stop):
+    """Filters start:stop of gw (groups, Og, C, taps of a line each), panels of each group in
+    order, from the cells of all shares, added in order: the same for any threads."""
+    groups, _, C, lines, width = gw.shape
+    blocks = (C + block - 1) // block
+    for group in range(groups):
+        for b in range(blocks):
+            for p in range(start, stop):
+                for i in range(lines):
+                    at = (((group * blocks + b) * len(panels) + p) * lines + i) * tiles * cell
+                    for r in range(panels[p, 1]):
+                        k = 0
+                        for c in range(b * block, min((b + 1) * block, C)):
+                            for j in range(width):
+                                of = at + k // DOT_TAPS * cell + r * DOT_TAPS + k % DOT_TAPS
+                                total = sums[0, of]
+                                for s in range(1, len(sums)):
+                                    total += sums[s, of]
+                                gw[group, panels[p, 0] + r, c, i, j] = total
+                                k += 1
+
+
+@kernel
+def _pack(w, packed, panels, rows, depth_of, base, start, stop):
+    """Panels start:stop of packed[base:], each (depth, rows), from w[rows[o] + depth_of[k]]."""
+    depth = len(depth_of)
+    for p in range(start, stop):
+        o, height = panels[p, 0], panels[p, 1]
+        for r in range(height):
+            of, to = rows[o + r], base + o * depth + r
+            for k in range(depth):
+                put(packed, to, get(w, of + depth_of[k]))
+                to += height
+
+
+def _cost(jobs, table, images, rows, filters, lanes_, copied):
+    """Cycles of one unit, about: a strip's multiply-adds, and two for each piece laid out."""
+    pitch = images * max(j.Q for j in jobs)
+    cycles = 2.0 * copied * images * (rows + reach(jobs))
+    for job, spans_ in zip(jobs, table):
+        t, end = 0, min(rows, job.P) * pitch
+        while t < end:
+            left = -(-(end - t) // lanes_)
+            width = 2 if left == 4 else min(WIDTH, left)
+            stop = min(end, t + width * lanes_)
+            depth = spans_[t // pitch][1] - spans_[(stop - 1) // pitch][0]
+            taps = len(job.taps[0].taps) if job.taps else 0
+            cycles += filters * (depth * taps * max(width, 1.2) / 2 + 10)
+            t = stop
+    return cycles
+
+
+def _layout(copies, jobs, table, N, channels, filters, groups, image, itemsize, lanes_):
+    """(images, blocks, splits) of a unit that take the least time, by shape alone."""
+    P, Q = max(j.P for j in jobs), max(j.Q for j in jobs)
+    copied = channels * len(copies)
+    below = reach(jobs)
+    number = len(panels(filters))
+
+    def fits(images, blocks):
+        return copied * (-(-P // blocks) + below) * images * Q * itemsize <= _BUDGET
+
+    choices = [(i, 1, 1) for i in range(1, min(N, _IMAGES) + 1) if i == 1 or fits(i, 1)]
+    if N < 2 * _TOGETHER or not fits(1, 1):
+        least = next((b for b in range(1, P) if fits(1, b)), P)
+        some = {b for b in (least, *range(least, min(P, least + 8))) if b <= P}
+        choices = [c for c in choices if fits(*c[:2])]
+        choices += [(1, b, s) for b in some for s in (1, 2, 4) if s <= number]
+
+    def time(choice):
+        images, blocks, splits = choice
+        units = -(-N // images) * blocks * splits
+        cycles = _cost(
+            jobs, table, images, -(-P // blocks), filters * channels / splits, lanes_,
+            copied * -(-Q // lanes_),
+        )  # fmt: skip
+        return -(-units // _TOGETHER) * cycles
+
+    return min(choices, key=time)
+
+
+@functools.lru_cache(maxsize=512)
+def _plan(kind, N, image, channels, filters, groups, window, itemsize):
+    """What is known from the shapes alone. ``kind``: 'forward' or 'adjoint'; channels and
+    filters of one group, of the convolution that is run."""
+    lanes_ = BITS // (8 * itemsize)
+    taps = (forward_taps if kind == "forward" else adjoint_taps)(window, *image)
+    source = image if kind == "forward" else window.output_shape(*image)
+    copies, jobs = by_lines(taps)
+    every = [spans(job, source[0]) for job in jobs]
+    form = _layout(copies, jobs, every, N, channels, filters, groups, source, itemsize, lanes_)
+    g, starts = grid(copies, jobs, channels, groups, source, itemsize, *form)
+    # filters are (O, C, taps); the adjoint's rows are C, its depth (O, taps)
+    area = window.kh * window.kw
+    step = area if kind == "forward" else filters * area
+    table, numbers, rows, at, span = [], [], [], 0, 0
+    for job in jobs:
+        used = [(c, t) for line in job.taps for c in range(channels) for t in line.taps]
+        depth, per_line = len(used), len(used) // max(1, len(job.taps))
+        rows.append((len(table), depth, at, *job[:6], per_line, span))
+        table += [(c * g.copies + f) * g.size + r * g.pitch for c, (_, f, r) in used]
+        numbers.append(np.array([c * step + t for c, (t, _, _) in used], np.int64))
+        at += depth * filters * groups
+        span += job.P
+    heights = [(k * filters + o, n) for k in range(groups) for o, n in panels(filters)]
+    return _Plan(
+        g, starts, np.array(rows, np.int64), np.array(sum(every, []), np.int64),
+        np.array(table or [0], np.int64), np.array(heights, np.int64), numbers,
     )  # fmt: skip
 
 
-def weight_gradient(gy, x, window, groups):
-    O, Cg = gy.shape[1], x.shape[1] // groups
-    H, W = x.shape[2:]
-    K = Cg * window.kh * window.kw
-    parts = parallel.chunks(x.shape[0], gy.size * K)
-    partial = np.zeros((len(parts), O, K), x.dtype)
-    if gy.size:
-        taps = window.kh * window.kw
-        block = min(Cg, max(1, _BLOCK_TAPS // taps))
-        layout = _layout(*gy.shape[2:], block * taps, x.itemsize, BITS // (8 * x.itemsize))
-        plane = H + window.top + window.bottom, W + window.left + window.right
+def _packed(w, plan, rows):
+    """The weights of all jobs, panel by panel."""
+    packed = np.empty(max(1, sum(len(d) * len(rows) for d in plan.weights)), w.dtype)
+    flat = w.reshape(-1)
+    for job, depth_of in zip(plan.jobs, plan.weights):
         parallel.run(
-            lambda i, start, stop: _weight(
-                gy, x, partial[i], window, groups, *plane, block, *layout, start, stop
-            ),
-            parts,
+            lambda _, a, b: _pack(flat, packed, plan.panels, rows, depth_of, job[2], a, b),
+            parallel.chunks(len(plan.panels), len(rows) * len(depth_of) * 4),
         )
-    # one partial sum per chunk, added in order: the same for any number of threads
-    return partial.sum(0).reshape(O, Cg, window.kh, window.kw)
+    return packed
+
+
+def _run(x, packed, bias, residual, relu, y, plan):
+    g = plan.grid
+    units = -(-x.shape[0] // g.images) * g.blocks * g.splits
+    work = y.size * sum(len(d) for d in plan.weights) // len(plan.weights)
+    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
+    other = flat_y if residual is None else residual.reshape(-1)
+    parallel.run(
+        lambda _, start, stop: _convolve(
+            flat_x, packed, bias, other, flat_y, g, plan.copies, plan.jobs, plan.spans,
+            plan.offsets, plan.panels, residual is not None, relu, *y.shape[2:], start, stop,
+        ),
+        parallel.chunks(units, work),
+    )  # fmt: skip
+
+
+def forward(x, w, bias, window, groups, residual=None, relu=False):
+    N, C, H, W = x.shape
+    O, Cg = w.shape[:2]
+    y = empty((N, O, *window.output_shape(H, W)), x.dtype)
+    if not y.size:
+        return y
+    x, out = _one_row(x, y, window)
+    plan = _plan("forward", N, x.shape[2:], Cg, O // groups, groups, window, x.itemsize)
+    _run(x, _packed(w, plan, np.arange(O) * w[0].size), bias, residual, relu, out, plan)
+    return y
+
+
+def input_gradient(gy, w, window, groups, image):
+    O, Cg = w.shape[:2]
+    gx = empty((gy.shape[0], Cg * groups, *image), gy.dtype)
+    if not gx.size:
+        return gx
+    if not gy.size:
+        gx[...] = 0
+        return gx
+    gy, out = _one_row(gy, gx, window)
+    Og, area = O // groups, window.kh * window.kw
+    plan = _plan("adjoint", gy.shape[0], out.shape[2:], Og, Cg, groups, window, gy.itemsize)
+    rows = (np.arange(groups)[:, None] * Og * Cg + np.arange(Cg)).reshape(-1) * area
+    _run(gy, _packed(w, plan, rows), np.zeros(Cg * groups, gy.dtype), None, False, out, plan)
+    return gx
+
+
+def _dot_layout(copies, jobs, N, channels, filters, itemsize, lanes_):
+    """(images, blocks of rows, channels at a time, sums, parts), by shape alone: a share takes
+    a part of the channels and, for sums of its own, a part of the images."""
+    (job,) = jobs
+    P, Q, below, area = job.P, job.Q, reach(jobs), len(job.taps)
+
+    def time(form):
+        images, blocks = form
+        steps = -(-(-(-P // blocks)) * images * Q // lanes_)
+        return -(-N // images) * blocks * (steps * 12 + 60)
+
+    choices = [(1, b) for b in range(1, P + 1) if b == 1 or P * Q // b >= _RUN // 4]
+    choices += [(i, 1) for i in range(2, min(N, _IMAGES) + 1) if i * P * Q <= _RUN]
+    choices = [(i, b) for i, b in choices if -(-P // b) * i * Q <= _RUN] or [(1, P)]
+    images, blocks = min(choices, key=time)
+    units = -(-N // images) * blocks
+    taps = channels * filters * sum(len(line.taps) for line in job.taps)
+    work = time((images, blocks)) / 24 * taps
+    most = _DOT_BUDGET // (len(copies) * (-(-P // blocks) + below) * images * Q * itemsize)
+
+    def whole(sums, parts):
+        # sums are cleared and added up, one for all; gradients laid out by each part
+        laid = 2 * parts * filters * N * P * -(-Q // lanes_)
+        rounds = -(-sums * parts // _TOGETHER) * _TOGETHER
+        return (work + laid) * rounds / (sums * parts) / 2 + taps * sums
+
+    shares = [(s, p) for s in (1, 2, 4, 8) for p in (1, 2, 4, 8)]
+    shares = [(s, p) for s, p in shares if s <= units and p <= channels and s * p <= 8]
+    sums, parts = min(shares, key=lambda share: whole(*share))
+    block = min(-(-channels // parts), max(1, most))
+    if block > DOT_TAPS:
+        block -= block % DOT_TAPS  # no tile is left with a rest
+    return images, blocks, block, sums, parts
+
+
+@functools.lru_cache(maxsize=512)
+def _weight_plan(N, image, channels, filters, groups, window, itemsize):
+    lanes_ = BITS // (8 * itemsize)
+    out = window.output_shape(*image)
+    copies, jobs = by_lines(forward_taps(window, *image))
+    images, blocks, block, sums, parts = _dot_layout(
+        copies, jobs, N, channels, filters, itemsize, lanes_
+    )
+    g, starts = grid(copies, jobs, channels, groups, image, itemsize, images, blocks)
+    # gy as its own columns: one tap that sees the pixel itself
+    own = by_lines(Taps([(0, 1, 0, 1)], [Job(*out, 0, 0, 1, 1, [(0, 0, 0, 0)])]))
+    h, own_starts = grid(*own, filters, groups, out, itemsize, images, blocks)
+    job, table, lines = jobs[0], [], []
+    for line in job.taps:
+        used = [(c * g.copies + f) * g.size + r * g.pitch for c in range(block) for _, f, r in line.taps]
+        table += used + [0] * (-len(used) % DOT_TAPS)
+        seen = [u for u in range(job.P) if 0 <= line.h + u * line.step < image[0]]
+        lines.append((seen[0], seen[-1] + 1) if seen else (0, 0))
+    units, pieces = -(-N // images) * g.blocks, -(-channels // block)
+    parts = min(parts, pieces)
+    shares = [
+        (pieces * p // parts, pieces * (p + 1) // parts,
+         units * i // sums, units * (i + 1) // sums, i)
+        for i in range(sums) for p in range(parts)
+    ]  # fmt: skip
+    arrays = (np.array(a, np.int64) for a in (table + [0], lines, panels(filters, DOT_ROWS), shares))
+    return g, h, starts, own_starts, *arrays, block, sums
+
+
+def weight_gradient(gy, x, window, groups):
+    N, O = gy.shape[:2]
+    C = x.shape[1] // groups
+    gw = np.zeros((O, C, window.kh, window.kw), x.dtype)
+    if not gy.size or not x.size:
+        return gw
+    x, gy = _one_row(x, gy, window)
+    plan = _weight_plan(N, x.shape[2:], C, O // groups, groups, window, x.itemsize)
+    g, h, copies, own, table, lines, heights, shares, block, number = plan
+    cell, tiles = dot_cell(BITS // (8 * x.itemsize)), (len(table) - 1) // DOT_TAPS // len(lines)
+    cells = groups * -(-C // block) * len(heights) * len(lines) * tiles
+    sums = np.zeros((number, cells * cell), x.dtype)
+    flat_x, flat_gy = x.reshape(-1), gy.reshape(-1)
+    parallel.run(
+        lambda _, start, stop: _weigh(
+            flat_gy, flat_x, sums, g, h, copies, own, table, lines, heights, shares, block, cell,
+            start, stop,
+        ),
+        parallel.chunks(len(shares), gy.size * C * window.kh * window.kw),
+    )  # fmt: skip
+    parallel.run(
+        lambda _, start, stop: _collect(
+            sums, heights, cell, block, tiles, gw.reshape(groups, -1, *gw.shape[1:]), start, stop
+        ),
+        parallel.chunks(len(heights), gw.size * (3 + number)),
+    )
+    return gw
+
+
+def _one_row(x, y, window):
+    """For 1 x 1 filters of stride 1 rows mean nothing: small images as a single row."""
+    if window[:8] != (1, 1, 1, 1, 0, 0, 0, 0) or x[0, 0].size > _POINTS:
+        return x, y
+    return tuple([a.reshape(*a.shape[:2], 1, -1) for a in (x, y)])

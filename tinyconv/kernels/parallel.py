@@ -11,10 +11,15 @@ import os
 import queue
 import threading
 
+import numpy as np
+
 #: the more chunks, the evener the load; but each is a call from Python, with buffers of its own
 _MAX_CHUNKS = 8
 #: multiply-adds or bytes of work below which waking a thread costs more than it gives
 _SERIAL = 1 << 18
+
+#: how often a thread looks for work before it goes to sleep: some hundred microseconds
+_LOOKS = 30_000
 
 _num_threads = None
 _lock = threading.Lock()
@@ -83,12 +88,9 @@ def run(body, parts):
         return
     job = _Job(body, parts)
     pool = _get_pool()
-    for _ in range(helpers):
-        pool.give(job)
+    pool.give(job, helpers)
     job.work()
-    job.finished.acquire()
-    if job.error is not None:
-        raise job.error
+    job.join()
 
 
 class _Job:
@@ -99,6 +101,7 @@ class _Job:
         self.todo = list(enumerate(parts))[::-1]
         self.left = len(parts)
         self.lock = threading.Lock()
+        self.ended = np.zeros(1, np.int64)
         self.finished = threading.Lock()
         self.finished.acquire()
         self.error = None
@@ -117,7 +120,26 @@ class _Job:
                 self.left -= 1
                 last = self.left == 0
             if last:
+                self.ended[0] = 1
                 self.finished.release()
+
+    def join(self):
+        """Wait until all chunks are done; raise what one of them raised."""
+        if self.left:
+            _wait(self.ended, 0)
+        self.finished.acquire()
+        if self.error is not None:
+            raise self.error
+
+
+def _wait(number, seen):
+    """Look at number[0] until it is not ``seen``, but not for long; returns it."""
+    # more threads than processors: whoever waits by looking takes the time of those who work
+    if get_num_threads() > available_threads():
+        return number[0]
+    from tinyconv.kernels.spin import wait_for_change
+
+    return wait_for_change(number, seen, _LOOKS)
 
 
 class _Pool:
@@ -125,20 +147,30 @@ class _Pool:
 
     def __init__(self):
         self.jobs = queue.SimpleQueue()
+        self.given = np.zeros(1, np.int64)
         self.threads = 0
 
-    def give(self, job):
+    def give(self, job, times):
         if self.threads < get_num_threads() - 1:
             with _lock:
-                if self.threads < get_num_threads() - 1:
+                while self.threads < get_num_threads() - 1:
                     self.threads += 1
                     threading.Thread(target=self._serve, name="tinyconv", daemon=True).start()
-        self.jobs.put(job)
+        for _ in range(times):
+            self.jobs.put(job)
+        self.given[0] += 1
 
     def _serve(self):
         while True:
-            # no reference outlives the job: its arrays are the caller's to free
-            self.jobs.get().work()
+            seen = self.given[0]
+            try:
+                job = self.jobs.get_nowait()
+            except queue.Empty:
+                if _wait(self.given, seen) != seen:
+                    continue
+                job = self.jobs.get()
+            job.work()
+            del job  # no reference outlives the job: its arrays are the caller's to free
 
 
 def _get_pool():

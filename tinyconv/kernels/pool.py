@@ -1,45 +1,174 @@
 """Pooling over the planes of x (N, C, H, W), and the adjoint of each pool.
 
-Max pool is "choose an index, then gather": its gradient scatters by the same indices, and
-the gradient of that gathers again. Average pool is linear: a sum over the window and its
-adjoint, which spreads. Overlapping windows accumulate.
+Max pool is "choose a cell of the window, then gather": its gradient scatters by the same
+choice, and the gradient of that gathers again. Overlapping windows accumulate. Average pool
+is in ``pool_average``.
 """
+
+import functools
 
 import numpy as np
 
-from tinyconv.kernels import parallel
-from tinyconv.kernels.complex_step import analytic
-from tinyconv.kernels.jit import kernel, plain
+from tinyconv.kernels import memory
+from tinyconv.kernels.complex_step import analytic, joined
+from tinyconv.kernels.geometry import Window
+from tinyconv.kernels.jit import kernel, part, plain
+from tinyconv.kernels.pool_average import average_forward, average_gradient
+from tinyconv.kernels.pool_layout import (
+    SLACK,
+    both,
+    layout,
+    merge,
+    narrow,
+    over_planes,
+    split,
+    widen,
+    work,
+)  # fmt: skip
+from tinyconv.kernels.simd import (
+    add,
+    get,
+    lanes,
+    load,
+    load_some,
+    splat,
+    store,
+    store_some,
+    zeros,
+)  # fmt: skip
+from tinyconv.kernels.simd_extra import (
+    evens,
+    every,
+    has_nan,
+    larger,
+    load_as,
+    odds,
+    store_as,
+    where_above,
+    where_equal,
+    where_larger,
+    zipped_high,
+    zipped_low,
+)  # fmt: skip
+
+__all__ = [
+    "average_forward", "average_gradient", "gather", "max_forward", "max_gradient", "max_index",
+    "scatter",
+]  # fmt: skip
+
+#: the windows that most nets have, with code of their own
+_PAIRS = Window.of(2, 2)
 
 
 @kernel
-def _maximum(x, y, index, g, start, stop):
-    """The first largest value of each window and its place h W + v in the plane."""
-    H, W = x.shape[1:]
-    Ho, Wo = y.shape[1:]
+def _maximum(x, y, chosen, first, numbers, g, taps, pairs, start, stop):
+    """The largest value of each window, and the number of its cell; first of all ``first``."""
+    n = lanes(x)
+    phases = np.full(g.sh * g.sw * g.cells + g.pitch + SLACK, -np.inf, x.dtype)
+    result = np.empty(g.run, x.dtype)
     for plane in range(start, stop):
-        for p in range(Ho):
-            for q in range(Wo):
-                h0, v0 = p * g.sh - g.top, q * g.sw - g.left
-                # the first tap inside the image: dilation may step over the border
-                i0 = (-h0 + g.dh - 1) // g.dh if h0 < 0 else 0
-                j0 = (-v0 + g.dw - 1) // g.dw if v0 < 0 else 0
-                at = (h0 + i0 * g.dh) * W + v0 + j0 * g.dw
-                best = x[plane, h0 + i0 * g.dh, v0 + j0 * g.dw]
-                for i in range(i0, g.kh):
-                    h = h0 + i * g.dh
-                    if h >= H:
-                        break
-                    for j in range(j0, g.kw):
-                        v = v0 + j * g.dw
-                        if v >= W:
-                            break
-                        value = x[plane, h, v]
-                        # a NaN stays, as in PyTorch
-                        if value.real > best.real or value.real != value.real:
-                            best, at = value, h * W + v
-                y[plane, p, q] = best
-                index[plane, p, q] = at
+        at = g.margin + plane * g.room
+        if pairs:
+            _maximum_of_pairs(x, plane * g.H * g.W, y, plane * g.Ho * g.Wo, chosen, at, numbers, g)
+            continue
+        split(x, plane * g.H * g.W, g, taps.rows, phases)
+        for t in range(0, g.run, 2 * n):
+            best0 = best1 = every(x, -np.inf)
+            spoilt = zeros(x)  # NaN if one of the values is
+            tap0, tap1 = load(first, t), load(first, t + n)
+            for k in range(len(taps.starts)):
+                of, number = get(taps.starts, k) + t, splat(numbers, k)
+                value = load(phases, of)
+                tap0 = where_above(value, best0, number, tap0)
+                best0 = larger(value, best0)
+                spoilt = add(spoilt, value)
+                value = load(phases, of + n)
+                tap1 = where_above(value, best1, number, tap1)
+                best1 = larger(value, best1)
+                spoilt = add(spoilt, value)
+            if has_nan(spoilt):  # or infinities of both signs
+                best0, tap0 = _maximum_or_nan(phases, first, numbers, taps.starts, t)
+                best1, tap1 = _maximum_or_nan(phases, first, numbers, taps.starts, t + n)
+            store(result, t, best0), store(result, t + n, best1)
+            store_as(chosen, at + t, tap0), store_as(chosen, at + t + n, tap1)
+        narrow(result, g, y, plane * g.Ho * g.Wo)
+
+
+@part
+def _maximum_or_nan(phases, first, numbers, starts, t):
+    best, tap = every(phases, -np.inf), load(first, t)
+    for k in range(len(starts)):
+        value = load(phases, get(starts, k) + t)
+        tap = where_larger(value, best, splat(numbers, k), tap)
+        best = where_larger(value, best, value, best)
+    return best, tap
+
+
+@part
+def _maximum_of_pairs(x, ix, y, iy, chosen, ic, numbers, g):
+    """2 x 2 windows side by side, as most nets have them: without scratch memory."""
+    n = lanes(x)
+    one, two, three = splat(numbers, 1), splat(numbers, 2), splat(numbers, 3)
+    for p in range(g.Ho):
+        for q in range(0, g.Wo, n):
+            at, count = ix + 2 * p * g.W + 2 * q, min(2 * n, 2 * (g.Wo - q))
+            a, b = load_some(x, at, count), load_some(x, at + n, count - n)
+            at += g.W
+            c, d = load_some(x, at, count), load_some(x, at + n, count - n)
+            best, tap = evens(a, b), zeros(x)
+            value = odds(a, b)
+            tap, best = where_larger(value, best, one, tap), where_larger(value, best, value, best)
+            value = evens(c, d)
+            tap, best = where_larger(value, best, two, tap), where_larger(value, best, value, best)
+            value = odds(c, d)
+            tap = where_larger(value, best, three, tap)
+            best = where_larger(value, best, value, best)
+            store_some(y, iy + p * g.Wo + q, best, g.Wo - q)
+            store_as(chosen, ic + p * g.pitch + q, tap)  # past the row's end too: in order
+
+
+@kernel
+def _maximum_gradient(gy, chosen, gx, numbers, g, taps, pairs, start, stop):
+    """gx[u] = the sum over the cells k of gy[u - offset(k)] where k was chosen."""
+    n = lanes(gy)
+    wide = np.zeros(g.margin + g.cells + g.run + SLACK, gy.dtype)  # zeros where no window is
+    phases = np.empty(g.sh * g.sw * g.cells + g.pitch + SLACK, gy.dtype)
+    for plane in range(start, stop):
+        iy, ix, ic = plane * g.Ho * g.Wo, plane * g.H * g.W, plane * g.room
+        if pairs:
+            _pairs_gradient(gy, iy, chosen, ic, gx, ix, numbers, g)
+            continue
+        widen(gy, iy, g, wide, g.margin)
+        for phase in range(g.sh * g.sw):
+            for u in range(0, g.cells, 2 * n):
+                total0 = total1 = zeros(gy)
+                for s in range(get(taps.phases, phase), get(taps.phases, phase + 1)):
+                    at = g.margin + u - get(taps.offsets, s)
+                    number = splat(numbers, get(taps.numbers, s))
+                    value = load(wide, at)
+                    tap = load_as(chosen, ic + at, value)
+                    total0 = add(total0, where_equal(tap, number, value))
+                    value = load(wide, at + n)
+                    tap = load_as(chosen, ic + at + n, value)
+                    total1 = add(total1, where_equal(tap, number, value))
+                store(phases, phase * g.cells + u, total0)
+                store(phases, phase * g.cells + u + n, total1)
+        merge(phases, g, taps.rows, gx, ix)
+
+
+@part
+def _pairs_gradient(gy, iy, chosen, ic, gx, ix, numbers, g):
+    n = lanes(gy)
+    for p in range(g.Ho):
+        for q in range(0, g.Wo, n):
+            value = load_some(gy, iy + p * g.Wo + q, g.Wo - q)
+            tap = load_as(chosen, ic + p * g.pitch + q, value)
+            for i in range(2):
+                at, count = ix + (2 * p + i) * g.W + 2 * q, 2 * (g.Wo - q)
+                left = where_equal(tap, splat(numbers, 2 * i), value)
+                right = where_equal(tap, splat(numbers, 2 * i + 1), value)
+                store_some(gx, at, zipped_low(left, right), count)
+                store_some(gx, at + n, zipped_high(left, right), count - n)
 
 
 @kernel
@@ -56,96 +185,95 @@ def _scatter(gy, index, gx, start, stop):
             gx[plane, index[plane, p]] += gy[plane, p]
 
 
-@kernel
-def _average(x, y, inverse, rows, columns, start, stop):
-    for plane in range(start, stop):
-        for p in range(y.shape[1]):
-            for q in range(y.shape[2]):
-                total = 0.0  # in double precision: a window may be the whole image
-                for h in range(rows[0, p], rows[1, p]):
-                    for v in range(columns[0, q], columns[1, q]):
-                        total += x[plane, h, v]
-                y[plane, p, q] = total * inverse[p, q]
+def max_forward(x, window, output):
+    """x (N, C, H, W) -> y (N, C, Ho, Wo) and which cell of each window was the maximum.
 
-
-@kernel
-def _spread(gy, gx, inverse, rows, columns, start, stop):
-    for plane in range(start, stop):
-        for p in range(gy.shape[1]):
-            for q in range(gy.shape[2]):
-                share = gy[plane, p, q] * inverse[p, q]
-                for h in range(rows[0, p], rows[1, p]):
-                    for v in range(columns[0, q], columns[1, q]):
-                        gx[plane, h, v] += share
-
-
-def _planes(x, flat=False):
-    last = (x.shape[-2] * x.shape[-1],) if flat else x.shape[-2:]
-    return plain(x).reshape(-1, *last)
-
-
-def _over_planes(body, count, work):
-    parallel.run(lambda _, start, stop: body(start, stop), parallel.chunks(count, work))
-
-
-def max_forward(x, window, ceil_mode):
-    """x (N, C, H, W) -> y (N, C, Ho, Wo) and the index of each maximum in its plane, int64."""
-    shape = x.shape[:2] + window.output_shape(*x.shape[2:], ceil_mode)
-    y, index = np.empty(shape, x.dtype), np.empty(shape, np.int64)
-    x3, y3, i3 = _planes(x), _planes(y), _planes(index)
-    _over_planes(
-        lambda a, b: _maximum(x3, y3, i3, window, a, b), len(x3), y.size * window.kh * window.kw
+    The cells are in an order of their own: ``max_index`` and ``max_gradient`` read them.
+    """
+    if x.dtype.kind == "c":
+        real, chosen = max_forward(plain(x.real), window, output)
+        index = max_index(chosen, window, x.shape[2:], real.shape)
+        return joined(real, gather(x.imag, index)), chosen
+    image = x.shape[2:]
+    g, taps = layout(window, image, output)
+    numbers, first = _numbers(window, x.dtype), _first_cells(window, image, output, x.dtype)
+    y = memory.empty(x.shape[:2] + output, x.dtype)
+    planes = x.shape[0] * x.shape[1]
+    kind = np.uint8 if window.kh * window.kw <= 256 else np.uint32
+    chosen = memory.empty((2 * g.margin + planes * g.room + g.cells + SLACK,), kind)
+    flat_x, flat_y = plain(x).reshape(-1), y.reshape(-1)
+    pairs = window == _PAIRS and output == (image[0] // 2, image[1] // 2)
+    over_planes(
+        lambda _, a, b: _maximum(flat_x, flat_y, chosen, first, numbers, g, taps, pairs, a, b),
+        planes,
+        work(x, y, window, pairs),
     )
-    return y, index
+    return y, chosen
 
 
+def max_gradient(gy, chosen, window, image):
+    """gx (N, C, H, W), each gy given to the chosen cell of its window; ``image`` = (H, W)."""
+    if gy.dtype.kind == "c":
+        return both(max_gradient, gy, chosen, window, image)
+    g, taps = layout(window, image, gy.shape[2:])
+    numbers = _numbers(window, gy.dtype)
+    pairs = window == _PAIRS and image == (2 * gy.shape[2], 2 * gy.shape[3])
+    gx = memory.empty(gy.shape[:2] + image, gy.dtype)
+    flat_g, flat_x = plain(gy).reshape(-1), gx.reshape(-1)
+    over_planes(
+        lambda _, a, b: _maximum_gradient(flat_g, chosen, flat_x, numbers, g, taps, pairs, a, b),
+        gy.shape[0] * gy.shape[1],
+        work(gx, gy, window, pairs),
+    )
+    return gx
+
+
+def max_index(chosen, window, image, shape):
+    """The place h W + v of each maximum in its plane, int64 of ``shape`` (N, C, Ho, Wo)."""
+    N, C, Ho, Wo = shape
+    g, _ = layout(window, image, (Ho, Wo))
+    cells = chosen[g.margin : g.margin + N * C * g.room].reshape(N, C, g.room)[..., : Ho * g.pitch]
+    cells = cells.reshape(N, C, Ho, g.pitch)[..., :Wo].astype(np.int64)
+    i, j = cells // window.kw, cells % window.kw
+    h = np.arange(Ho)[:, None] * window.sh - window.top + i * window.dh
+    v = np.arange(Wo) * window.sw - window.left + j * window.dw
+    return h * image[1] + v
+
+
+@functools.lru_cache(512)
+def _numbers(window, dtype):
+    """0, 1, ... for each cell of the window, as floats."""
+    return np.arange(window.kh * window.kw).astype(dtype)
+
+
+@functools.lru_cache(512)
+def _first_cells(window, image, output, dtype):
+    """The first cell inside the image, by window: chosen where all are minus infinity."""
+    g, _ = layout(window, image, output)
+    p, q = np.arange(output[0]), np.arange(g.pitch)
+    i = np.maximum(-((p * window.sh - window.top) // window.dh), 0)
+    j = np.maximum(-((q * window.sw - window.left) // window.dw), 0)
+    first = np.zeros(g.run + SLACK, dtype)
+    first[: output[0] * g.pitch] = (i[:, None] * window.kw + j).reshape(-1)
+    return first
+
+
+@analytic
 def gather(x, index):
     """x (N, C, H, W), index (N, C, Ho, Wo) -> y[n, c, p, q] = x[n, c].flat[index[n, c, p, q]]."""
-    y = np.empty(index.shape, x.dtype)
-    x2, i2, y2 = _planes(x, True), _planes(index, True), _planes(y, True)
-    _over_planes(lambda a, b: _gather(x2, i2, y2, a, b), len(x2), y.nbytes)
+    y = memory.empty(index.shape, x.dtype)
+    x2, i2, y2 = _rows(x), _rows(index), _rows(y)
+    over_planes(lambda _, a, b: _gather(x2, i2, y2, a, b), len(x2), y.nbytes)
     return y
 
 
 def scatter(gy, index, image):
     """The adjoint of ``gather``: gx (N, C, H, W) with ``image`` = (H, W)."""
-    gx = np.zeros(gy.shape[:2] + tuple(image), gy.dtype)
-    g2, i2, x2 = _planes(gy, True), _planes(index, True), _planes(gx, True)
-    _over_planes(lambda a, b: _scatter(g2, i2, x2, a, b), len(x2), gx.nbytes)
+    gx = memory.zeros(gy.shape[:2] + tuple(image), gy.dtype)
+    g2, i2, x2 = _rows(gy), _rows(index), _rows(gx)
+    over_planes(lambda _, a, b: _scatter(g2, i2, x2, a, b), len(x2), gx.nbytes)
     return gx
 
 
-@analytic
-def average_forward(x, rows, columns, inverse):
-    """Window sums times ``inverse`` (Ho, Wo), the reciprocals of the divisors.
-
-    Window (p, q) covers rows[0, p] to rows[1, p] and columns[0, q] to columns[1, q]; rows
-    (2, Ho) and columns (2, Wo) are int64 and stay inside the image.
-    """
-    y = np.empty(x.shape[:2] + inverse.shape, x.dtype)
-    x3, y3 = _planes(x), _planes(y)
-    _over_planes(
-        lambda a, b: _average(x3, y3, inverse, rows, columns, a, b),
-        len(x3),
-        _work(x, rows, columns),
-    )
-    return y
-
-
-@analytic
-def average_adjoint(gy, rows, columns, inverse, image):
-    """The adjoint of ``average_forward``: gx (N, C, H, W) with ``image`` = (H, W)."""
-    gx = np.zeros(gy.shape[:2] + tuple(image), gy.dtype)
-    g3, x3 = _planes(gy), _planes(gx)
-    _over_planes(
-        lambda a, b: _spread(g3, x3, inverse, rows, columns, a, b),
-        len(x3),
-        _work(gy, rows, columns),
-    )
-    return gx
-
-
-def _work(x, rows, columns):
-    """How many numbers all windows of all planes hold."""
-    taps = int((rows[1] - rows[0]).sum()) * int((columns[1] - columns[0]).sum())
-    return x.shape[0] * x.shape[1] * taps
+def _rows(x):
+    return plain(x).reshape(-1, x.shape[-2] * x.shape[-1])

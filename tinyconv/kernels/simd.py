@@ -186,6 +186,115 @@ def _move(typingctx, to, i, of, j, share):
     return types.void(to, types.intp, of, types.intp, share), codegen
 
 
+def _mask(builder, vector, count):
+    """True in the first ``count`` lanes."""
+    integers = ir.VectorType(ir.IntType(32), vector.lanes)
+    number = builder.trunc(count, ir.IntType(32))
+    undefined = ir.Constant(integers, ir.Undefined)
+    single = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+    every = builder.shuffle_vector(single, undefined, ir.Constant(integers, [0] * vector.lanes))
+    return builder.icmp_signed("<", ir.Constant(integers, list(range(vector.lanes))), every)
+
+
+def _masked(builder, name, vector, kinds):
+    """LLVM's masked load or store of a register, declared."""
+    lanes, bits = vector.lanes, vector.dtype.bitwidth
+    kind = ir.FunctionType(*kinds)
+    return builder.module.declare_intrinsic(f"llvm.masked.{name}.v{lanes}f{bits}.p0", fnty=kind)
+
+
+@intrinsic
+def load_some(typingctx, array, index, count):
+    """The first ``count`` numbers of ``array[index:]`` (at most a register-full), then zeros."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        pointer = builder.bitcast(
+            _address(context, builder, signature, args), kind.as_pointer()
+        )
+        mask = _mask(builder, vector, args[2])
+        arguments = [pointer.type, align.type, mask.type, kind]
+        function = _masked(builder, "load", vector, (kind, arguments))
+        return builder.call(function, [pointer, align, mask, ir.Constant(kind, [0.0] * vector.lanes)])
+
+    return vector(array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def store_some(typingctx, array, index, value, count):
+    """``array[index:] = value`` for its first ``count`` lanes."""
+
+    def codegen(context, builder, signature, args):
+        kind, align = value.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        pointer = builder.bitcast(
+            _address(context, builder, signature, args), kind.as_pointer()
+        )
+        mask = _mask(builder, value, args[3])
+        arguments = [kind, pointer.type, align.type, mask.type]
+        function = _masked(builder, "store", value, (ir.VoidType(), arguments))
+        builder.call(function, [args[2], pointer, align, mask])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value, types.intp), codegen
+
+
+@intrinsic
+def evens(typingctx, a, b):
+    """Lanes 0, 2, 4, ... of a, then those of b."""
+
+    def codegen(context, builder, signature, args):
+        indices = ir.VectorType(ir.IntType(32), a.lanes)
+        return builder.shuffle_vector(
+            args[0], args[1], ir.Constant(indices, list(range(0, 2 * a.lanes, 2)))
+        )
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def add(typingctx, a, b):
+    """a + b in every lane."""
+
+    def codegen(context, builder, signature, args):
+        return builder.fadd(args[0], args[1])
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def positive(typingctx, a):
+    """max(a, 0) in every lane; NaN stays NaN, as in ``relu``."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, [0.0] * a.lanes)
+        return builder.select(builder.fcmp_ordered("<=", args[0], zero), zero, args[0])
+
+    return a(a), codegen
+
+
+@intrinsic
+def gate(typingctx, gy, y):
+    """gy where y > 0 or y is NaN, else 0: the gradient of the ``positive`` that made y."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[1].type, [0.0] * y.lanes)
+        return builder.select(builder.fcmp_ordered("<=", args[1], zero), zero, args[0])
+
+    return gy(gy, y), codegen
+
+
+@intrinsic
+def first(typingctx, a, count):
+    """The first ``count`` lanes of a, zero behind."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, [0.0] * a.lanes)
+        return builder.select(_mask(builder, a, args[1]), args[0], zero)
+
+    return a(a, types.intp), codegen
+
+
 @part
 def copy(to, i, of, j, count):
     """to[i : i + count] = of[j : j + count] of flat arrays; not a number more is touched."""
@@ -206,4 +315,24 @@ def copy(to, i, of, j, count):
             put(to, i + q, get(of, j + q))
 
 
-__all__ = ["BITS", "copy", "fma", "get", "lanes", "load", "put", "splat", "store", "total", "zeros"]
+@part
+def copy_every(to, i, of, j, step, count):
+    """to[i : i + count] = of[j : j + step count : step] of flat arrays."""
+    n = lanes(to)
+    if step == 1:
+        for q in range(0, count, n):
+            store_some(to, i + q, load_some(of, j + q, count - q), count - q)
+    elif step == 2:
+        for q in range(0, count, n):
+            left = 2 * (count - q) - 1
+            low, high = load_some(of, j + 2 * q, left), load_some(of, j + 2 * q + n, left - n)
+            store_some(to, i + q, evens(low, high), count - q)
+    else:
+        for q in range(count):
+            put(to, i + q, get(of, j + q * step))
+
+
+__all__ = [
+    "BITS", "add", "copy", "copy_every", "evens", "first", "fma", "gate", "get", "lanes", "load", "load_some", "positive", "put", "splat",
+    "store", "store_some", "total", "zeros",
+]  # fmt: skip

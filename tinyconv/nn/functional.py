@@ -6,6 +6,7 @@ may be four numbers (left, right, top, bottom), and ``'same'`` works with any st
 
 import functools
 import inspect
+import math
 import operator
 
 import numpy as np
@@ -16,6 +17,7 @@ from tinyconv.autograd.modes import state
 from tinyconv.kernels.geometry import pair
 from tinyconv.nn.losses import cross_entropy, l1_loss, mse_loss, nll_loss
 from tinyconv.ops import conv as conv_ops
+from tinyconv.ops import linalg as linalg_ops
 from tinyconv.ops import norm as norm_ops
 from tinyconv.ops import pool as pool_ops
 from tinyconv.ops import random as random_ops
@@ -133,11 +135,12 @@ def max_pool2d(
     x, single = _images(input, "max_pool2d")
     stride = kernel_size if stride is None or stride == () or stride == [] else stride
     window = kernels.Window.of(kernel_size, stride, padding, dilation, x.shape[2:], "max_pool2d")
-    _check_pool("max_pool2d", window, x.shape[2:], ceil_mode)
-    y, indices = pool_ops.MaxPool2d.apply(x, window, bool(ceil_mode))
-    if single:
-        y, indices = y[0], indices[0]
-    return (y, indices) if return_indices else y
+    output = _check_pool("max_pool2d", window, x.shape[2:], ceil_mode)
+    if not return_indices:
+        y = pool_ops.MaxPool2d.apply(x, window, output, False)
+        return y[0] if single else y
+    y, indices = pool_ops.MaxPool2d.apply(x, window, output, True)
+    return (y[0], indices[0]) if single else (y, indices)
 
 
 def avg_pool2d(
@@ -255,14 +258,11 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: give both running_mean and running_var, or neither")
     x, weight, bias = _one_dtype("batch_norm", x, weight, bias)
-    column = (1, C) + (1,) * (x.ndim - 2)
     if not training and running_mean is not None and running_var is not None:
-        scale = (running_var + eps).rsqrt()
-        if weight is not None:
-            scale = scale * weight
-        y = (x - running_mean.reshape(column)) * scale.reshape(column)
-        return y if bias is None else y + bias.reshape(column)
-    count = x.array.size // C if C else 0
+        if running_mean.dtype != x.dtype or running_var.dtype != x.dtype:
+            running_mean, running_var = running_mean.to(x.dtype), running_var.to(x.dtype)
+        return norm_ops.running_norm(x, running_mean, running_var, weight, bias, eps)
+    count = math.prod(x.shape) // C if C else 0
     if count == 0 or (count == 1 and training):
         raise ValueError(
             f"batch_norm: batch statistics need more than one value per channel, got shape "
@@ -273,9 +273,9 @@ def batch_norm(
     y, mean, var = norm_ops.BatchNorm.apply(x, w, b, eps)
     # a checkpoint's second run has moved them already
     if running_mean is not None and running_var is not None and not state.recomputing:
-        var *= count / (count - 1)
-        for running, batch in ((running_mean, mean), (running_var, var)):
-            running.array[...] += momentum * (batch.array.real - running.array)
+        unbiased = var.array.real * (count / (count - 1))
+        for running, batch in ((running_mean, mean.array.real), (running_var, unbiased)):
+            running.array[...] += momentum * (batch - running.array)
             running._bump()
     return y
 
@@ -302,8 +302,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: bias of shape {list(bias.shape)} must be [{w.shape[0]}], the first size of "
             f"the weight {list(w.shape)}"
         )
-    y = x @ w.transpose(0, 1)
-    return y if bias is None else y + bias
+    if bias is not None and bias.ndim == 0:
+        bias = bias.expand(w.shape[0])
+    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    y = linalg_ops.Linear.apply(rows, w, bias)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
 
 
 def dropout(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:

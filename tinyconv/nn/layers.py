@@ -157,7 +157,8 @@ class _BatchNorm(Module):
             self.training or self.running_mean is None, momentum or 0.0, self.eps,
         )  # fmt: skip
         if self.training and self.track_running_stats and not state.recomputing:
-            self.num_batches_tracked.add_(1)
+            self.num_batches_tracked.array[...] += 1  # no op reads it, so none has to hurry
+            self.num_batches_tracked._bump()
         return y
 
     def _check(self, x):

@@ -6,6 +6,7 @@ from tinyconv.autograd import Tensor
 from tinyconv.ops.arithmetic import where
 from tinyconv.ops.common import as_tensor, float_tensor
 from tinyconv.ops.index import gather
+from tinyconv.ops.loss import CrossEntropy, check_range
 from tinyconv.ops.softmax import log_softmax
 
 
@@ -75,8 +76,12 @@ def cross_entropy(
     if logits.ndim == 0:
         raise ValueError("cross_entropy: logits need a class dimension, got a 0-d tensor")
     dim = 0 if logits.ndim == 1 else 1
-    logp, C = log_softmax(logits, dim), logits.shape[dim]
     target = as_tensor(target, "cross_entropy")
+    if weight is None and not label_smoothing and reduction in ("mean", "sum"):
+        wanted = () if dim == 0 else logits.shape[:1] + logits.shape[2:]
+        if target.dtype.kind in "iu" and target.shape == wanted and logits.array.size:
+            return CrossEntropy.apply(logits, target, int(ignore_index), reduction == "mean")
+    logp, C = log_softmax(logits, dim), logits.shape[dim]
     per_class = None if weight is None else _column(weight, logits, "cross_entropy")
     if target.dtype.kind in "fc":
         if target.shape != logits.shape:
@@ -113,12 +118,7 @@ def _labels(scores, target, ignore_index, op):
             f"{list(scores.shape)}: want {list(wanted)}"
         )
     C = scores.shape[0 if scores.ndim == 1 else 1]
-    counted = labels[labels != ignore_index]
-    if counted.size and (counted.min() < 0 or counted.max() >= C):
-        raise IndexError(
-            f"{op}: labels run from {counted.min()} to {counted.max()}, but the scores of shape "
-            f"{list(scores.shape)} have {C} classes (0 to {C - 1})"
-        )
+    check_range(labels, ignore_index, scores.shape, C, op)
     return labels
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyconv.autograd import Tensor, no_grad
 from tinyconv.autograd.backward import forget
-from tinyconv.autograd.modes import state
+from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import RemovableHandle
 from tinyconv.nn.hooks import BackwardHooks, entered
 from tinyconv.ops.shape import check_device
@@ -74,9 +74,18 @@ class Module:
         if state.detector is not None:
             with entered(self):
                 return self._call(args, kwargs)
-        if not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks):
-            return self.forward(*args, **kwargs)
-        return self._call(args, kwargs)
+        if state.inside or not state.fusion:
+            if not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks):
+                return self.forward(*args, **kwargs)
+            return self._call(args, kwargs)
+        # the outermost call: inside, ops may wait for each other
+        state.inside = True
+        try:
+            result = self._call(args, kwargs)
+        finally:
+            state.inside = False
+        settle()
+        return result
 
     def _call(self, args, kwargs):
         for hook in list(self._forward_pre_hooks.values()):

@@ -68,8 +68,8 @@ def operands(a, b, op, floating=False):
     gradient does. The others stay small; NumPy broadcasts them on the way.
     """
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.array.dtype == b.array.dtype and a.array.shape == b.array.shape:
-            if not floating or a.array.dtype.kind in "fc":
+        if a.dtype == b.dtype and a.shape == b.shape:
+            if not floating or a.dtype.kind in "fc":
                 return a, b
     a, b = _operand(a, op), _operand(b, op)
     dtype = common_dtype(a, b)
@@ -109,12 +109,13 @@ def _fit(x, dtype, shape):
 def float_tensor(x, op):
     """``x``, checked to be a Tensor of floats."""
     x = as_tensor(x, op)
-    if x.array.dtype.kind != "f":
-        if x.array.dtype.kind == "c":
-            check_dtype(x.array.dtype)
+    dtype = x.dtype
+    if dtype.kind != "f":
+        if dtype.kind == "c":
+            check_dtype(dtype)
             return x
         raise TypeError(
-            f"{op}: wants a float32 or float64 tensor, got {x.dtype} of shape {list(x.shape)}; "
+            f"{op}: wants a float32 or float64 tensor, got {dtype} of shape {list(x.shape)}; "
             "convert it with .float()"
         )
     return x

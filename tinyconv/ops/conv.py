@@ -3,8 +3,11 @@ weight gradient. Each is linear in both arguments, and the derivative of each is
 the other two: any order of derivative stays inside this file.
 """
 
+import math
+
 from tinyconv import kernels
 from tinyconv.autograd import Function
+from tinyconv.autograd.deferred import Pass, may_wait
 
 
 class Conv2d(Function):
@@ -12,7 +15,10 @@ class Conv2d(Function):
         ctx.window, ctx.groups, ctx.image = window, groups, x.shape[2:]
         need_x, need_w, *_ = ctx.needs_input_grad
         ctx.save_for_backward(x if need_w else None, w if need_x else None)
-        return kernels.conv.forward(x, w, b, window, groups)
+        if not may_wait(x.dtype):
+            return kernels.conv.forward(x, w, b, window, groups)
+        # what follows, a residual and a ReLU, may become part of the kernel
+        return _waiting(x, w, b, window, groups)
 
     def backward(ctx, gy):
         x, w = ctx.saved_tensors
@@ -25,6 +31,22 @@ class Conv2d(Function):
         if need_b:
             gb = gy.sum((0, 2, 3))
         return gx, gw, gb
+
+
+def _waiting(x, w, b, window, groups):
+    N, O = x.shape[0], w.shape[0]
+    shape = N, O, *window.output_shape(*x.shape[2:])
+
+    def fold(mean, scale, shift):
+        if w.size > math.prod(shape):  # a new w costs more than a pass over y
+            return None
+        bias = shift - mean * scale if b is None else (b - mean) * scale + shift
+        return _waiting(x, w * scale.reshape(O, 1, 1, 1), bias, window, groups)
+
+    def run(residual, relu):
+        return kernels.conv.forward(x, w, b, window, groups, residual, relu)
+
+    return Pass(run, shape, x.dtype, fold=fold)
 
 
 class ConvInputGradient(Function):

@@ -7,6 +7,8 @@ the new ones. While recording, values never change: ``y += x`` makes a new ``y``
 import numpy as np
 
 from tinyconv.autograd import Tensor, is_grad_enabled
+from tinyconv.autograd.deferred import Deferred
+from tinyconv.autograd.modes import settle
 from tinyconv.ops import arithmetic, pointwise
 from tinyconv.ops.common import category
 from tinyconv.ops.index import plain_index
@@ -42,6 +44,7 @@ def write(x, value, op):
         raise RuntimeError(
             f"{op}: a value of shape {list(value.shape)} does not fit into {list(x.shape)}"
         )
+    settle()
     x.array[...] = value
     x._bump()
     return x
@@ -126,6 +129,7 @@ def setitem(self, index, value):
         raise RuntimeError(f"item assignment: {value.dtype} cannot be written into {self.dtype}")
     if not self.array.flags.writeable:
         raise RuntimeError("item assignment: the tensor's memory is expanded; .clone() it first")
+    settle()
     try:
         self.array[plain_index(index)] = value
     except ValueError as error:
@@ -141,6 +145,14 @@ def augmented(function, in_place):
             (self.requires_grad and not self.is_leaf)
             or (not self.requires_grad and isinstance(other, Tensor) and other.requires_grad)
         )
+        if not recorded and function is arithmetic.add and type(self) is Deferred:
+            # nobody has seen its memory: the sum may wait as well
+            if isinstance(other, Tensor) and other is not self:
+                both = self._later.plus(other.array)
+                if both is not None:
+                    self._later = both
+                    self._bump()
+                    return self
         return function(self, other) if recorded else in_place(self, other)
 
     return operator

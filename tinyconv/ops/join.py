@@ -6,6 +6,7 @@ Primitives: cat / split, each other's gradient. Composed: stack, chunk, unbind.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
+from tinyconv.kernels import memory, parallel
 from tinyconv.ops.common import axis, common_dtype
 from tinyconv.ops.shape import reshape, unsqueeze
 
@@ -13,21 +14,30 @@ from tinyconv.ops.shape import reshape, unsqueeze
 class Cat(Function):
     def forward(ctx, *arrays, dim):
         ctx.dim, ctx.parts = dim, [a.shape[dim] for a in arrays]
-        return np.concatenate(arrays, dim)
+        shape = list(arrays[0].shape)
+        shape[dim] = sum(ctx.parts)
+        y = memory.empty(tuple(shape), arrays[0].dtype)
+        if dim == 0:
+            return np.concatenate(arrays, 0, out=y)
+        _over_rows(lambda a, b: np.concatenate([x[a:b] for x in arrays], dim, out=y[a:b]), y)
+        return y
 
     def backward(ctx, gy):
-        return Split.apply(gy, ctx.parts, ctx.dim)
+        return Split.apply(gy, ctx.parts, ctx.dim, True)
 
 
 class Split(Function):
     materialize_grads = False
 
-    def forward(ctx, x, parts, dim):
+    def forward(ctx, x, parts, dim, contiguous=False):
+        """Views, or with ``contiguous`` copies of those that are not."""
         ctx.dim = dim
         ctx.shapes = [x.shape[:dim] + (n,) + x.shape[dim + 1 :] for n in parts]
         ends = np.cumsum([0, *parts])
         before = (slice(None),) * dim
-        return tuple([x[before + (slice(a, b),)] for a, b in zip(ends, ends[1:])])
+        views = [x[before + (slice(a, b),)] for a, b in zip(ends, ends[1:])]
+        # each kernel further back would make a copy of its own
+        return tuple([_copied(v) if contiguous else v for v in views])
 
     def backward(ctx, *grads):
         dtype = next(g.dtype for g in grads if g is not None)
@@ -36,6 +46,20 @@ class Split(Function):
             for g, shape in zip(grads, ctx.shapes)
         ]
         return Cat.apply(*full, dim=ctx.dim)
+
+
+def _copied(x):
+    """``x`` in C order."""
+    if x.flags.c_contiguous:
+        return x
+    y = memory.empty(x.shape, x.dtype)
+    _over_rows(lambda a, b: np.copyto(y[a:b], x[a:b]), y)
+    return y
+
+
+def _over_rows(body, y):
+    """Let the threads call body(a, b) for ranges of ``y``'s first axis."""
+    parallel.run(lambda _, a, b: body(a, b), parallel.chunks(len(y), y.nbytes))
 
 
 def cat(tensors, dim=0) -> Tensor:

@@ -23,6 +23,27 @@ class Matmul(Function):
         return ga, gb
 
 
+class Linear(Function):
+    """x w^T + b for matrices x (M, K) and w (N, K); b (N,) or None."""
+
+    def forward(ctx, x, w, b):
+        need_x, need_w, _ = ctx.needs_input_grad
+        ctx.save_for_backward(x if need_w else None, w if need_x else None)
+        y = kernels.matmul.matmul(x, w.T)
+        if b is not None:
+            y += b
+        return y
+
+    def backward(ctx, gy):
+        x, w = ctx.saved_tensors
+        need_x, need_w, need_b = ctx.needs_input_grad
+        return (
+            Matmul.apply(gy, w) if need_x else None,
+            Matmul.apply(transpose(gy, 0, 1), x) if need_w else None,
+            gy.sum(0) if need_b else None,
+        )
+
+
 def matmul(input: Tensor, other) -> Tensor:
     """The product of matrices (..., M, K) @ (..., K, N); 1-d operands are vectors.
 

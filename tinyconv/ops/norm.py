@@ -1,21 +1,40 @@
-"""Batch normalisation. Primitives: batch norm with batch statistics and its gradient, each
-one pass of a kernel; the gradient's own derivative differentiates its formula, written
-in ops below. With running statistics it is plain arithmetic.
+"""Batch normalisation. Primitives: with batch statistics, its gradient, and with running
+statistics. The gradient's own derivative differentiates its formula, written in ops below.
+
+Forward, the statistics are taken at once; the pass that normalises may wait, for a residual
+and a ReLU behind it (``autograd.deferred``). Backward, the ReLU's mask may have waited.
 """
 
+import functools
+
+import numpy as np
+
 from tinyconv import kernels
-from tinyconv.autograd import Function
+from tinyconv.autograd import Function, is_grad_enabled
+from tinyconv.autograd.deferred import Deferred, Later, Pass, may_wait
+from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.common import vjp_of
-from tinyconv.ops.pointwise import rsqrt
+from tinyconv.ops.pointwise import Masked, rsqrt
 from tinyconv.ops.reduce import mean
+
+
+def _normalise(x, batch_mean, scale, shift):
+    """The pass over memory, or its promise."""
+    run = functools.partial(kernels.batchnorm.normalise, x, batch_mean, scale, shift)
+    return Pass(run, x.shape, x.dtype) if may_wait(x.dtype) else run()
 
 
 class BatchNorm(Function):
     materialize_grads = False  # the statistics have none
 
     def forward(ctx, x, w, b, eps):
-        y, batch_mean, var, invstd = kernels.batchnorm.forward(x, w, b, eps)
         ctx.eps = eps
+        if x.dtype.kind == "c":
+            y, batch_mean, var, invstd = kernels.batchnorm.forward(x, w, b, eps)
+        else:
+            batch_mean, var, invstd = kernels.batchnorm.statistics(x, eps)
+            # b is copied: it may be written into before the pass
+            y = _normalise(x, batch_mean, w * invstd, b.copy())
         ctx.save_for_backward(x, w, batch_mean, invstd)
         # the statistics go into running averages only; their gradient goes through y
         ctx.mark_non_differentiable(batch_mean, var)
@@ -23,14 +42,23 @@ class BatchNorm(Function):
 
     def backward(ctx, gy, _mean, _var):
         x, w, batch_mean, invstd = ctx.saved_tensors
+        if is_grad_enabled():
+            gy.array  # noqa: B018 (looked at: what waits can not be saved)
         return BatchNormGradient.apply(gy, x, w, batch_mean, invstd, ctx.eps)
 
 
 class BatchNormGradient(Function):
     materialize_grads = False
+    fuses = True
 
     def forward(ctx, gy, x, w, batch_mean, invstd, eps):
         ctx.eps = eps
+        if isinstance(gy, Masked) and gy.known is None:
+            gx, gw, gb, gy.known = kernels.batchnorm.through_relu(
+                gy.gy, x, w, batch_mean, invstd, gy.y, gy.shared
+            )
+            return gx, gw, gb
+        gy = gy.array() if isinstance(gy, Later) else gy
         ctx.save_for_backward(gy, x, w)
         return kernels.batchnorm.backward(gy, x, w, batch_mean, invstd)
 
@@ -41,11 +69,69 @@ class BatchNormGradient(Function):
 
 def _gradient(gy, x, w, eps):
     """(gx, gw, gb) of batch norm as a formula. Ioffe and Szegedy 2015, Sec. 3."""
-    dims = (0, *range(2, x.ndim))
-    column = (1, -1) + (1,) * (x.ndim - 2)
+    dims, column = _dims(x), _column(x)
     centred = x - mean(x, dims, keepdim=True)
     invstd = rsqrt(mean(centred * centred, dims, keepdim=True) + eps)
     xhat = centred * invstd
     gw, gb = (gy * xhat).sum(dims), gy.sum(dims)
     average = mean(gy, dims, keepdim=True) + xhat * mean(gy * xhat, dims, keepdim=True)
     return w.reshape(column) * invstd * (gy - average), gw, gb
+
+
+def running_norm(x, running_mean, running_var, w, b, eps):
+    """(x - running_mean) / sqrt(running_var + eps) * w + b; w and b may be None."""
+    if type(x) is Deferred and is_grad_enabled():
+        given = (x, running_mean, running_var, w, b)
+        if any(t is not None and t.requires_grad for t in given):
+            x.array  # noqa: B018 (looked at: what waits can not be saved, nor a recorded op folded)
+    return RunningNorm.apply(x, running_mean, running_var, w, b, eps)
+
+
+class RunningNorm(Function):
+    """Batch norm with given statistics."""
+
+    fuses = True
+
+    def forward(ctx, x, m, var, w, b, eps):
+        ctx.eps = eps
+        scale = _scale(var, eps) if w is None else _scale(var, eps) * w
+        shift = np.zeros_like(scale) if b is None else b.copy()
+        if isinstance(x, Later):
+            folded = x.fold(m, scale, shift) if isinstance(x, Pass) and x.fold else None
+            return _normalise(x.array(), m.copy(), scale, shift) if folded is None else folded
+        ctx.save_for_backward(x, m, var, w)
+        return _normalise(x, m.copy(), scale, shift)
+
+    def backward(ctx, gy):
+        x, m, var, w = ctx.saved_tensors
+        need_x, need_m, need_var, need_w, need_b, _ = ctx.needs_input_grad
+        dims, column = _dims(x), _column(x)
+        invstd = rsqrt(var + ctx.eps)
+        scale = invstd if w is None else invstd * w
+        gx = gm = gvar = gw = gb = None
+        if need_x:
+            gx = gy * scale.reshape(column)
+        if need_m or need_b:
+            gb = gy.sum(dims)
+            gm = -(scale * gb)
+        if need_var or need_w:
+            product = (gy * (x - m.reshape(column))).sum(dims)
+            gw = product * invstd
+            gvar = product * scale * invstd * invstd * -0.5
+        return (
+            gx, gm if need_m else None, gvar if need_var else None, gw if need_w else None,
+            gb if need_b else None,
+        )  # fmt: skip
+
+
+@analytic
+def _scale(var, eps):
+    return 1 / np.sqrt(var + var.dtype.type(eps))
+
+
+def _dims(x):
+    return (0, *range(2, x.ndim))
+
+
+def _column(x):
+    return (1, -1) + (1,) * (x.ndim - 2)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
+from tinyconv.autograd.deferred import Later, may_wait
 from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.arithmetic import Clamp, clamp, where
 from tinyconv.ops.common import as_tensor, float_tensor, quiet
@@ -80,8 +81,12 @@ abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x")
 
 
 class Relu(Function):
+    fuses = True
+
     def forward(ctx, x):
-        y = kernels.activation.relu(x)
+        y = x.relu() if isinstance(x, Later) else None
+        if y is None:
+            y = kernels.activation.relu(x.array() if isinstance(x, Later) else x)
         ctx.save_for_backward(y)
         return y
 
@@ -90,12 +95,25 @@ class Relu(Function):
         return ReluGradient.apply(gy, y.detach())
 
 
+class Masked(Later):
+    """The result of ``relu_gradient``, which the next gradient may compute on its way."""
+
+    __slots__ = ("gy", "y")
+
+    def __init__(self, gy, y):
+        super().__init__(y.shape, y.dtype)
+        self.gy, self.y = gy, y
+
+    def compute(self):
+        return kernels.activation.relu_gradient(self.gy, self.y)
+
+
 class ReluGradient(Function):
     """gy where y > 0: linear in gy, flat in y."""
 
     def forward(ctx, gy, y):
         ctx.save_for_backward(y)
-        return kernels.activation.relu_gradient(gy, y)
+        return Masked(gy, y) if may_wait(y.dtype) else kernels.activation.relu_gradient(gy, y)
 
     def backward(ctx, ggx):
         (y,) = ctx.saved_tensors

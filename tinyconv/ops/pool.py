@@ -2,24 +2,42 @@
 average pool / its adjoint. An adaptive pool is an average pool with other windows.
 """
 
+import functools
+
 import numpy as np
 
 from tinyconv import kernels
-from tinyconv.autograd import Function
+from tinyconv.autograd import Function, Tensor
 
 
 class MaxPool2d(Function):
+    """y, and with ``indices`` the place of each maximum in its plane."""
+
     materialize_grads = False  # the index has none
 
-    def forward(ctx, x, window, ceil_mode):
-        y, index = kernels.pool.max_forward(x, window, ceil_mode)
-        ctx.image = x.shape[2:]
-        ctx.save_for_backward(index)
-        return y, index
+    def forward(ctx, x, window, output, indices):
+        y, chosen = kernels.pool.max_forward(x, window, output)
+        ctx.window, ctx.image = window, x.shape[2:]
+        ctx.save_for_backward(chosen)
+        if indices:
+            return y, kernels.pool.max_index(chosen, window, ctx.image, y.shape)
+        return y
 
-    def backward(ctx, gy, _):
-        (index,) = ctx.saved_tensors
-        return PlaneScatter.apply(gy, index, ctx.image)
+    def backward(ctx, gy, _=None):
+        (chosen,) = ctx.saved_tensors
+        return MaxPool2dGradient.apply(gy, chosen, ctx.window, ctx.image)
+
+
+class MaxPool2dGradient(Function):
+    def forward(ctx, gy, chosen, window, image):
+        ctx.options, ctx.shape = (window, image), gy.shape
+        ctx.save_for_backward(chosen)
+        return kernels.pool.max_gradient(gy, chosen, window, image)
+
+    def backward(ctx, ggx):
+        (chosen,) = ctx.saved_tensors
+        index = kernels.pool.max_index(chosen.array, *ctx.options, ctx.shape)
+        return PlaneGather.apply(ggx, Tensor(index))
 
 
 class PlaneScatter(Function):
@@ -44,41 +62,51 @@ class PlaneGather(Function):
 
 
 class AvgPool2d(Function):
-    def forward(ctx, x, rows, columns, inverse):
-        ctx.windows, ctx.image = (rows, columns, inverse), x.shape[2:]
-        return kernels.pool.average_forward(x, rows, columns, inverse)
+    def forward(ctx, x, windows, inverse):
+        ctx.windows, ctx.image = (windows, inverse), x.shape[2:]
+        return kernels.pool.average_forward(x, windows, inverse)
 
     def backward(ctx, gy):
-        return AvgPool2dAdjoint.apply(gy, *ctx.windows, ctx.image)
+        return AvgPool2dGradient.apply(gy, *ctx.windows, ctx.image)
 
 
-class AvgPool2dAdjoint(Function):
-    def forward(ctx, gy, rows, columns, inverse, image):
-        ctx.windows = rows, columns, inverse
-        return kernels.pool.average_adjoint(gy, rows, columns, inverse, image)
+class AvgPool2dGradient(Function):
+    def forward(ctx, gy, windows, inverse, image):
+        ctx.windows = windows, inverse
+        return kernels.pool.average_gradient(gy, windows, inverse, image)
 
     def backward(ctx, ggx):
         return AvgPool2d.apply(ggx, *ctx.windows)
 
 
 def avg_pool2d(x, window, output, count_include_pad, divisor_override):
-    """Average pooling with PyTorch's divisors.
+    """Average pooling with PyTorch's divisors."""
+    inverse = _inverse(
+        window, x.shape[2:], output, count_include_pad, divisor_override, x.array.real.dtype
+    )
+    return AvgPool2d.apply(x, window, inverse)
+
+
+@functools.lru_cache(512)
+def _inverse(window, image, output, count_include_pad, divisor_override, dtype):
+    """1 / the divisor of each window, (Ho, Wo).
 
     With ``count_include_pad`` a window counts its cells inside the padded image: one that
     hangs over it under ``ceil_mode`` counts fewer than kh kw.
     """
-    spans, counts = [], []
+    if divisor_override is not None:
+        return (1 / np.full(output, divisor_override)).astype(dtype)
+    counts = []
     for size, out, k, s, before, after in (
-        (x.shape[2], output[0], window.kh, window.sh, window.top, window.bottom),
-        (x.shape[3], output[1], window.kw, window.sw, window.left, window.right),
+        (image[0], output[0], window.kh, window.sh, window.top, window.bottom),
+        (image[1], output[1], window.kw, window.sw, window.left, window.right),
     ):
         start = np.arange(out) * s - before
         stop = np.minimum(start + k, size + after)
-        inside = np.stack([np.maximum(start, 0), np.minimum(stop, size)]).astype(np.int64)
-        spans.append(inside)
-        counts.append(stop - start if count_include_pad else inside[1] - inside[0])
-    divisors = np.outer(*counts) if divisor_override is None else np.full(output, divisor_override)
-    return AvgPool2d.apply(x, *spans, (1 / divisors).astype(x.array.real.dtype))
+        if not count_include_pad:
+            start, stop = np.maximum(start, 0), np.minimum(stop, size)
+        counts.append(stop - start)
+    return (1 / np.outer(*counts)).astype(dtype)
 
 
 def adaptive_windows(size, out):
@@ -89,6 +117,11 @@ def adaptive_windows(size, out):
 
 def adaptive_avg_pool2d(x, output):
     """Averages over the adaptive windows of rows and columns."""
-    rows, columns = (adaptive_windows(n, out) for n, out in zip(x.shape[2:], output))
+    return AvgPool2d.apply(x, *_adaptive(x.shape[2:], output, x.array.real.dtype))
+
+
+@functools.lru_cache(512)
+def _adaptive(image, output, dtype):
+    rows, columns = (adaptive_windows(n, out) for n, out in zip(image, output))
     counts = np.outer(rows[1] - rows[0], columns[1] - columns[0])
-    return AvgPool2d.apply(x, rows, columns, (1 / counts).astype(x.array.real.dtype))
+    return (rows, columns), (1 / counts).astype(dtype)

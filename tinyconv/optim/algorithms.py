@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinyconv import kernels
 from tinyconv.optim.optimizer import Optimizer
 
 _INFINITY = float("inf")
@@ -53,6 +54,15 @@ class SGD(Optimizer):
                 v += (1 - group["dampening"]) * g
             g = g + momentum * v if group["nesterov"] else v
         p -= group["lr"] * g
+
+    def _slots(self, group):
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def _update_all(self, rows, states, group):
+        kernels.optimizer.sgd(
+            rows, group["lr"], group["momentum"], group["dampening"], group["weight_decay"],
+            group["nesterov"],
+        )  # fmt: skip
 
 
 class Adam(Optimizer):
@@ -108,6 +118,28 @@ class Adam(Optimizer):
         root /= (1 - b2 ** state["step"]) ** 0.5
         root += group["eps"]
         p -= step_size * (m / root)
+
+    def _slots(self, group):
+        return "exp_avg", "exp_avg_sq", "max_exp_avg_sq" if group["amsgrad"] else None
+
+    def _update_all(self, rows, states, group):
+        b1, b2 = group["betas"]
+        rates = {}  # all parameters take their steps together, but for some that join later
+        for state in states:
+            state["step"] += 1
+            rates[state["step"]] = None
+        for t in rates:
+            rates[t] = group["lr"] / (1 - b1**t), (1 - b2**t) ** -0.5
+        decay = group["weight_decay"]
+        kernels.optimizer.adam(
+            rows,
+            np.array([rates[state["step"]] for state in states]).T.copy(),
+            group["betas"],
+            group["eps"],
+            0 if self._decoupled else decay,
+            1 - group["lr"] * decay if self._decoupled else 1,
+            group["amsgrad"],
+        )
 
 
 class AdamW(Adam):
@@ -170,3 +202,16 @@ class RMSprop(Optimizer):
             buffer += scaled
             scaled = buffer
         p -= group["lr"] * scaled
+
+    def _slots(self, group):
+        return (
+            "square_avg",
+            "grad_avg" if group["centered"] else None,
+            "momentum_buffer" if group["momentum"] else None,
+        )
+
+    def _update_all(self, rows, states, group):
+        kernels.optimizer.rmsprop(
+            rows, group["lr"], group["alpha"], group["eps"], group["weight_decay"],
+            group["momentum"], group["centered"],
+        )  # fmt: skip

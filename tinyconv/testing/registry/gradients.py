@@ -32,10 +32,10 @@ register(
     ),
 )  # fmt: skip
 register(
-    "avg_pool2d adjoint",
+    "avg_pool2d gradient",
     *spelled(
         "rows, columns = (tc.ops.pool.adaptive_windows(n, m) for n, m in [(5, 3), (2, 4)])\n"
-        "tc.ops.pool.AvgPool2dAdjoint.apply(gy, rows, columns, np.full((3, 4), 0.3), (5, 2))",
+        "tc.ops.pool.AvgPool2dGradient.apply(gy, (rows, columns), np.full((3, 4), 0.3), (5, 2))",
         gy=recipes((2, 1, 3, 4)),
     ),
 )  # fmt: skip

@@ -1,0 +1,182 @@
+"""The memory pool: no buffer that someone still sees is handed out again."""
+
+import copy
+import ctypes
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyconv as tc
+from tinyconv.kernels import memory
+
+BIG = (3, 50, 70, 11)  # 462 kB in float32
+
+
+@pytest.fixture(autouse=True)
+def _nothing_idle():
+    gc.collect()
+    memory.clear()
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=4).map(tuple),
+    st.sampled_from(["float32", "float64", "complex128", "int32", "int64", "bool", "uint8"]),
+)
+def test_arrays_are_plain_contiguous_writeable_and_aligned(shape, dtype):
+    for make in memory.empty, memory.zeros:
+        array = make(shape, dtype)
+        assert type(array) is np.ndarray and array.shape == shape and array.dtype == dtype
+        assert array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
+        assert array.nbytes < 1 << 15 or address(array) % 64 == 0
+        assert memory.is_new(array) and not memory.is_new(array[...])
+    assert not array.any()
+
+
+def test_used_again_once_nobody_sees_it_and_zeros_are_zero():
+    first = memory.empty(BIG, np.float32)
+    first.fill(7)
+    place = address(first)
+    del first
+    second = memory.zeros(BIG, np.float32)
+    assert address(second) == place and not second.any()
+    assert address(memory.empty(BIG, np.float32)) != place
+
+
+def _views(array):
+    yield "slice", array[1:, ::2]
+    yield "view of views", array[1].T[2:][::3][1:]
+    yield "other dtype", array.view(np.uint8)
+    yield "memoryview", memoryview(array)
+    yield "from a buffer", np.frombuffer(memoryview(array).cast("B"), np.float32)
+    yield "ctypes", array.ctypes.data_as(ctypes.c_void_p)
+    yield "tensor", tc.from_numpy(array)
+    yield "detached tensor", tc.from_numpy(array)[1].detach()
+    yield "the root", array.base
+    yield "view of the root", array.base[1:]
+    yield "broadcast", np.broadcast_to(array, (2, *BIG))
+    yield "iterator", np.nditer(array)
+    yield "dlpack", np.from_dlpack(array)
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_kept_by_every_kind_of_view(number):
+    array = memory.empty(BIG, np.float32)
+    array.fill(1)
+    name, view = list(_views(array))[number]
+    place = address(array)
+    del array
+    gc.collect()
+    others = [memory.zeros(BIG, np.float32) for _ in range(3)]
+    assert place not in [address(other) for other in others], name
+    del view
+    gc.collect()
+    assert address(memory.empty(BIG, np.float32)) == place, name
+
+
+def test_every_view_lets_go_in_the_end():
+    for number in range(13):
+        array = memory.empty(BIG, np.float32)
+        view = list(_views(array))[number]
+        del array, view
+        gc.collect()
+    memory.clear()
+    assert memory.held() == 0
+
+
+def test_copies_are_of_their_own():
+    array = memory.empty(BIG, np.float32)
+    array.fill(3)
+    copies = pickle.loads(pickle.dumps(array)), copy.deepcopy(array), array.copy(), array + 0
+    place = address(array)
+    del array
+    other = memory.zeros(BIG, np.float32)
+    assert address(other) == place
+    assert all((c == 3).all() for c in copies)
+
+
+def test_holds_little_more_than_was_lent_at_once():
+    # (pages that nobody touches cost nothing)
+    arrays = [memory.empty((1 << 23,), np.uint8) for _ in range(64)]
+    peak = memory.held()
+    del arrays
+    # other size classes: what is idle makes room
+    for megabytes in 48, 80, 112, 160, 192, 224, 320, 384:
+        memory.empty((megabytes << 20,), np.uint8)
+        assert memory.held() <= peak + (1 << 26)
+    memory.clear()
+    assert memory.held() == 0
+
+
+def test_what_is_not_asked_for_any_more_is_let_go():
+    memory.empty((1 << 20,), np.float32)
+    assert memory.held() == 1 << 22
+    for _ in range(3 * memory._PATIENCE):
+        memory.empty((1 << 14,), np.float32)
+    assert memory.held() == 1 << 16
+
+
+def test_a_size_class_wastes_at_most_a_quarter():
+    for count in 32768, 32769, 40960, 40961, 50_000, 65_535, 65_536, 65_537, 10**6:
+        memory.clear()
+        array = memory.empty((count,), np.uint8)
+        assert count <= memory.held() <= 1.25 * count + 8, count
+        del array
+
+
+def test_threads_never_share_a_block():
+    wrong = []
+
+    def work(number):
+        mine = []
+        for step in range(400):
+            array = memory.empty((10_000 + 100 * (step % 3),), np.float32)
+            array.fill(number * 1000 + step)
+            mine.append((array, number * 1000 + step))
+            if step % 4 == 3:
+                wrong.extend(v for a, v in mine if not (a == v).all())
+                del mine[:3]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+    gc.collect()
+    memory.clear()
+    assert memory.held() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_writes_into_its_own_pages():
+    array = memory.zeros(BIG, np.float32)
+    child = os.fork()
+    if child == 0:
+        array.fill(5)
+        fresh = memory.empty(BIG, np.float32)
+        fresh.fill(6)
+        os._exit(0 if (array == 5).all() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not array.any()
+
+
+def test_ends_quietly_with_the_interpreter():
+    code = (
+        "import numpy as np\nfrom tinyconv.kernels import memory\n"
+        "kept = memory.empty((99999,), 'f4'); cycle = [memory.empty((99999,), 'f4')]\n"
+        "cycle.append(cycle); np.kept = memory.empty((99999,), 'f4')[5:]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,221 @@
+"""Average pooling: a linear map, a sum over each window, and its adjoint, which spreads.
+
+Overlapping windows accumulate. Adaptive windows, whose sizes differ, have kernels of their own.
+"""
+
+import functools
+
+import numpy as np
+
+from tinyconv.kernels import memory
+from tinyconv.kernels.geometry import Window
+from tinyconv.kernels.jit import kernel, part, plain
+from tinyconv.kernels.pool_layout import (
+    SLACK,
+    both,
+    layout,
+    merge,
+    narrow,
+    over_planes,
+    split,
+    widen,
+    work,
+)  # fmt: skip
+from tinyconv.kernels.simd import (
+    add,
+    get,
+    lanes,
+    load,
+    load_some,
+    store,
+    store_some,
+    total,
+    zeros,
+)  # fmt: skip
+from tinyconv.kernels.simd_extra import delayed, every, multiply
+
+#: cells of a window up to which float32 sums keep their digits; beyond, they are float64
+_FEW = 64
+#: the window that keeps the image's size, with code of its own
+_THREES = Window.of(3, 1, 1)
+
+
+@kernel
+def _average(x, y, inverse, g, taps, threes, start, stop):
+    n = lanes(x)
+    phases = np.zeros(g.sh * g.sw * g.cells + g.pitch + SLACK, x.dtype)
+    result = np.empty(g.run, x.dtype)
+    for plane in range(start, stop):
+        if threes:
+            _average_of_threes(x, y, plane * g.H * g.W, inverse, g)
+            continue
+        split(x, plane * g.H * g.W, g, taps.rows, phases)
+        for t in range(0, g.run, 2 * n):
+            sum0 = sum1 = zeros(x)
+            for k in range(len(taps.starts)):
+                at = get(taps.starts, k) + t
+                sum0, sum1 = add(sum0, load(phases, at)), add(sum1, load(phases, at + n))
+            store(result, t, multiply(sum0, load(inverse, t)))
+            store(result, t + n, multiply(sum1, load(inverse, t + n)))
+        narrow(result, g, y, plane * g.Ho * g.Wo)
+
+
+@part
+def _average_of_threes(x, y, i, inverse, g):
+    """3 x 3 windows around each pixel: three row sums stay in registers down the image."""
+    for v in range(0, g.W, lanes(x)):
+        above, here = zeros(x), _sum_of_three(x, i, v, g.W)
+        for h in range(g.H):
+            at = i + h * g.W
+            below = _sum_of_three(x, at + g.W, v, g.W) if h + 1 < g.H else zeros(x)
+            mean = multiply(add(add(above, here), below), load(inverse, h * g.pitch + v))
+            store_some(y, at + v, mean, g.W - v)
+            above, here = here, below
+
+
+@part
+def _sum_of_three(x, row, v, W):
+    """Each pixel of a row from column v on, and its two neighbours."""
+    here, right = load_some(x, row + v, W - v), load_some(x, row + v + 1, W - v - 1)
+    left = load(x, row + v - 1) if v > 0 else delayed(zeros(x), here)
+    return add(add(left, here), right)
+
+
+@kernel
+def _average_gradient(gy, gx, inverse, g, taps, threes, start, stop):
+    n = lanes(gy)
+    wide = np.zeros(g.margin + g.cells + g.run + SLACK, gy.dtype)
+    phases = np.empty(g.sh * g.sw * g.cells + g.pitch + SLACK, gy.dtype)
+    for plane in range(start, stop):
+        widen(gy, plane * g.Ho * g.Wo, g, wide, g.margin)
+        for t in range(0, g.run, n):
+            at = g.margin + t
+            store(wide, at, multiply(load(wide, at), load(inverse, t)))
+        for phase in range(g.sh * g.sw):
+            for u in range(0, g.cells, 2 * n):
+                total0 = total1 = zeros(gy)
+                for s in range(get(taps.phases, phase), get(taps.phases, phase + 1)):
+                    at = g.margin + u - get(taps.offsets, s)
+                    total0, total1 = add(total0, load(wide, at)), add(total1, load(wide, at + n))
+                store(phases, phase * g.cells + u, total0)
+                store(phases, phase * g.cells + u + n, total1)
+        merge(phases, g, taps.rows, gx, plane * g.H * g.W)
+
+
+@kernel
+def _mean(x, y, inverse, rows, columns, start, stop):
+    flat = x.reshape(-1)
+    H, W = x.shape[1:]
+    whole = y.shape[1] * y.shape[2] == 1
+    for plane in range(start, stop):
+        if whole:
+            y[plane, 0, 0] = _plane_sum(flat, plane * H * W, H * W) * inverse[0, 0]
+            continue
+        for p in range(y.shape[1]):
+            for q in range(y.shape[2]):
+                sum_ = 0.0  # in double precision: a window may be most of the image
+                for h in range(rows[0, p], rows[1, p]):
+                    for v in range(columns[0, q], columns[1, q]):
+                        sum_ += x[plane, h, v]
+                y[plane, p, q] = sum_ * inverse[p, q]
+
+
+@part
+def _plane_sum(x, i, count):
+    """The sum of x[i : i + count], in double precision from 1024 numbers to the next."""
+    n, sum_ = lanes(x), 0.0
+    for v in range(0, count, 1024):
+        block = zeros(x)
+        for u in range(v, min(v + 1024, count), n):
+            block = add(block, load_some(x, i + u, count - u))
+        sum_ += total(block)
+    return sum_
+
+
+@kernel
+def _spread(gy, gx, inverse, rows, columns, start, stop):
+    n, flat = lanes(gx), gx.reshape(-1)
+    H, W = gx.shape[1:]
+    whole = gy.shape[1] * gy.shape[2] == 1
+    for plane in range(start, stop):
+        if whole:
+            share = every(flat, gy[plane, 0, 0] * inverse[0, 0])
+            for u in range(0, H * W, n):
+                store_some(flat, plane * H * W + u, share, H * W - u)
+            continue
+        gx[plane] = 0
+        for p in range(gy.shape[1]):
+            for q in range(gy.shape[2]):
+                part = gy[plane, p, q] * inverse[p, q]
+                for h in range(rows[0, p], rows[1, p]):
+                    for v in range(columns[0, q], columns[1, q]):
+                        gx[plane, h, v] += part
+
+
+def average_forward(x, windows, inverse):
+    """Window sums times ``inverse`` (Ho, Wo), the reciprocals of the divisors.
+
+    ``windows`` is a ``Window`` or, where their sizes differ, (rows, columns): window (p, q)
+    covers rows[0, p] to rows[1, p] and columns[0, q] to columns[1, q]; rows (2, Ho) and
+    columns (2, Wo) are int64 and stay inside the image.
+    """
+    if x.dtype.kind == "c":
+        return both(average_forward, x, windows, inverse)
+    y = memory.empty(x.shape[:2] + inverse.shape, x.dtype)
+    _average_pass(_average, _mean, x, y, windows, inverse, x.shape[2:])
+    return y
+
+
+def average_gradient(gy, windows, inverse, image):
+    """The adjoint of ``average_forward``: gx (N, C, H, W) with ``image`` = (H, W)."""
+    if gy.dtype.kind == "c":
+        return both(average_gradient, gy, windows, inverse, image)
+    if _around_each_pixel(windows, image, inverse) and (inverse == inverse[0, 0]).all():
+        return average_forward(gy, windows, inverse)  # symmetric
+    gx = memory.empty(gy.shape[:2] + image, gy.dtype)
+    _average_pass(_average_gradient, _spread, gy, gx, windows, inverse, image)
+    return gx
+
+
+def _around_each_pixel(windows, image, inverse):
+    return isinstance(windows, Window) and windows == _THREES and image == inverse.shape
+
+
+def _average_pass(regular, adaptive, a, b, windows, inverse, image):
+    """Write ``b``, the result of one of the two kernels on ``a``."""
+    planes = a.shape[0] * a.shape[1]
+    sliding = isinstance(windows, Window)
+    if not sliding or windows.kh * windows.kw > _FEW:
+        rows, columns = _spans(windows, image, inverse.shape) if sliding else windows
+        a3, b3 = (plain(x).reshape(-1, *x.shape[2:]) for x in (a, b))
+        taps = int((rows[1] - rows[0]).sum()) * int((columns[1] - columns[0]).sum())
+        over_planes(
+            lambda _, i, j: adaptive(a3, b3, inverse, rows, columns, i, j),
+            planes,
+            planes * taps // (1 if inverse.size > 1 else 4),
+        )
+        return
+    g, taps = layout(windows, image, inverse.shape)
+    weights = np.zeros(g.run + SLACK, a.dtype)
+    weights[: g.Ho * g.pitch].reshape(g.Ho, g.pitch)[:, : g.Wo] = inverse
+    threes = _around_each_pixel(windows, image, inverse)
+    a1, b1 = plain(a).reshape(-1), b.reshape(-1)
+    over_planes(
+        lambda _, i, j: regular(a1, b1, weights, g, taps, threes, i, j),
+        planes,
+        work(a, b, windows, threes),
+    )
+
+
+@functools.lru_cache(512)
+def _spans(window, image, output):
+    """(rows, columns) of ``average_forward`` for a regular window without dilation."""
+    axes = (
+        (image[0], output[0], window.kh, window.sh, window.top),
+        (image[1], output[1], window.kw, window.sw, window.left),
+    )
+    found = []
+    for size, out, k, s, before in axes:
+        start = np.arange(out) * s - before
+        found.append(np.stack([np.maximum(start, 0), np.minimum(start + k, size)]).astype(np.int64))
+    return tuple(found)
