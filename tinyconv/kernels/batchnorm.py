@@ -6,8 +6,9 @@ Statistics are one pass over memory, the line above another. The gradient is two
 both take the mask of a ReLU behind from its result, y > 0, on the way.
 
 Sums over a block that fits into the first cache run in the array's own dtype, in vector lanes;
-blocks are added up in double precision. Each block is shifted by the mean of those before it,
-so that the variance keeps its digits where |mean| >> std (Chan, Golub and LeVeque 1983).
+blocks are added up in double precision. Each block is shifted by the mean of those before it
+(the first by that of its first numbers), so that the variance keeps its digits where
+|mean| >> std (Chan, Golub and LeVeque 1983).
 """
 
 import numpy as np
@@ -32,7 +33,7 @@ from tinyconv.kernels.simd import (
 )
 
 #: numbers in a block: small planes are taken together, large ones cut
-_SMALL, _LARGE = 512, 4096
+_SMALL, _LARGE = 1024, 4096
 
 
 # -- vectors that end where a plane ends ---------------------------------------------------
@@ -67,30 +68,31 @@ def _statistics(x, P, means, squares, row, images, channels):
             before = np.float64((start - images[0]) * P + (stop - start) * begin)
             for c in range(channels[0], channels[1]):
                 if before == 0:
-                    sums = zeros(x)
-                    for i in range(start, stop):
-                        at = (i * C + c) * P + begin
-                        for p in range(0, length, n):
-                            sums = add(sums, _read(x, at + p, length - p))
-                    means[row, c] = total(sums) / size
+                    means[row, c] = total(_read(x, (start * C + c) * P, length)) / min(n, length)
                     squares[row, c] = 0.0
                 shift[0] = -means[row, c]
                 away = splat(shift, 0)
-                sums, products = zeros(x), zeros(x)
+                # two sums each: one would wait for itself
+                sum0, sum1, square0, square1 = zeros(x), zeros(x), zeros(x), zeros(x)
                 for i in range(start, stop):
                     at = (i * C + c) * P + begin
-                    for p in range(0, length, n):
-                        d = add(_read(x, at + p, length - p), away)
-                        if length - p < n:
-                            d = first(d, length - p)
-                        sums = add(sums, d)
-                        products = fma(d, d, products)
+                    for p in range(0, length, 2 * n):
+                        left = length - p
+                        d = add(_read(x, at + p, left), away)
+                        if left < n:
+                            d = first(d, left)
+                        sum0, square0 = add(sum0, d), fma(d, d, square0)
+                        if left > n:
+                            d = add(_read(x, at + p + n, left - n), away)
+                            if left < 2 * n:
+                                d = first(d, left - n)
+                            sum1, square1 = add(sum1, d), fma(d, d, square1)
                 # the mean of these numbers, counted from the shift, and from the mean so far
-                inner = total(sums) / size
+                inner = total(add(sum0, sum1)) / size
                 delta = inner - shift[0] - means[row, c]
                 share = size / (before + size)
                 means[row, c] += delta * share
-                squares[row, c] += total(products) - inner * inner * size
+                squares[row, c] += total(add(square0, square1)) - inner * inner * size
                 squares[row, c] += delta * delta * before * share
 
 
@@ -199,10 +201,15 @@ def _share(N, C, size):
     Many images are cut into blocks, through which memory is read straight on; few are cut by
     channels.
     """
-    images = parallel.chunks(N, size)
+    images = _pieces(N, size)
     if len(images) > 1 or C == 1:
         return [(i, piece, (0, C)) for i, piece in enumerate(images)], images
-    return [(0, (0, N), piece) for piece in parallel.chunks(C, size)], [(0, N)]
+    return [(0, (0, N), piece) for piece in _pieces(C, size)], [(0, N)]
+
+
+def _pieces(count, size):
+    """Cuts of a pass over memory, where bytes cost less than the multiply-adds of a kernel."""
+    return parallel.chunks(count, size // 4)
 
 
 def _sizes(x):
@@ -250,7 +257,7 @@ def normalise(x, mean, scale, shift, residual=None, relu=False):
         lambda _, start, stop: _normalise(
             flat, P, mean, scale, shift, other, out, adds, relu, start, stop
         ),
-        parallel.chunks(N * C, x.nbytes),
+        _pieces(N * C, x.nbytes),
     )
     return y
 
@@ -303,7 +310,7 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False):
         lambda _, start, stop: _input_gradient(
             g, flat, out, P, mean, scale, slope, level, to, relu, start, stop
         ),
-        parallel.chunks(N * C, x.nbytes),
+        _pieces(N * C, x.nbytes),
     )
     return gx, gw, gb, masked
 

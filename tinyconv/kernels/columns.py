@@ -48,29 +48,39 @@ class Line(NamedTuple):
 
     h: int
     step: int
-    taps: list  # of (tap number, copy, row shift)
+    taps: list  # of (tap number, copy, row shift, column shift)
 
 
-def by_lines(taps):
+def by_lines(taps, apart):
     """(copies, jobs) of ``planes.Taps``: (h, step h, v, step v) of each copy's first pixel,
-    and the jobs with their taps in lines from above to below."""
+    and the jobs with their taps in lines from above to below. With ``apart`` every column of
+    taps has a copy of its own; else they share one, and some pixels are computed in vain."""
     copies, jobs = [], []
     for job in taps.jobs:
         lines = {}
         for number, plane, r, q in job.taps:
             h, sh, v, sv = taps.planes[plane]
-            copy = (h, sh, v + q * sv, sv)
+            copy = (h, sh, v + q * sv, sv) if apart else taps.planes[plane]
             if copy not in copies:
                 copies.append(copy)
             line = lines.setdefault(h + r * sh, Line(h + r * sh, sh, []))
-            line.taps.append((number, copies.index(copy), r))
+            line.taps.append((number, copies.index(copy), r, 0 if apart else q))
         jobs.append(job._replace(taps=[lines[h] for h in sorted(lines)]))
     return copies or [(0, 1, 0, 1)], jobs
 
 
-def reach(jobs):
-    """How many rows below its own a pixel's taps see."""
-    return max((t[2] for j in jobs for line in j.taps for t in line.taps), default=0)
+def reach(jobs, axis=2):
+    """How many rows below its own a pixel's taps see; columns to the right, for axis 3."""
+    return max((t[axis] for j in jobs for line in j.taps for t in line.taps), default=0)
+
+
+def width(copies, jobs, W):
+    """How many pixels of a row of an image W wide a copy has: zeros before a row serve as the
+    zeros behind the row before it."""
+    Q = max(j.Q for j in jobs)
+    columns = Q + reach(jobs, 3)
+    sides = [_span(v, sv, W, columns) for _, _, v, sv in copies]
+    return max(Q, columns - min(min(a, columns - b) for a, b in sides))
 
 
 def spans(job, H):
@@ -82,28 +92,39 @@ def spans(job, H):
     ]
 
 
-def grid(copies, jobs, channels, groups, image, itemsize, images, blocks, splits=1):
-    """(Columns, table of copies)."""
+def grid(copies, jobs, channels, groups, image, itemsize, cells, images, blocks, splits=1):
+    """(Columns, table of copies); ``cells`` pixels in a row of an image."""
     H, W = image
-    P, Q = max(j.P for j in jobs), max(j.Q for j in jobs)
+    P = max(j.P for j in jobs)
     rows = -(-P // blocks)
-    plane_rows, pitch = rows + reach(jobs), images * Q
-    # a register of zeros behind each, and an odd number of cache lines from one to the next:
-    # they do not fall into the same places
+    plane_rows, pitch = rows + reach(jobs), images * cells
+    # zeros behind each, for all that is read beyond, and an odd number of cache lines from
+    # one to the next: they do not fall into the same places
     line = 64 // itemsize
-    size = (-(-(plane_rows * pitch + line) // line) | 1) * line
-    table = [(h, sh, v, sw, *_span(v, sw, W, Q)) for h, sh, v, sw in copies]
+    size = (-(-(plane_rows * pitch + reach(jobs, 3) + line) // line) | 1) * line
+    table = [(h, sh, v, sv, *_span(v, sv, W, cells)) for h, sh, v, sv in copies]
     g = Columns(
-        channels, groups, H, W, images, -(-P // rows), rows, plane_rows, Q, pitch, size,
+        channels, groups, H, W, images, -(-P // rows), rows, plane_rows, cells, pitch, size,
         len(copies), splits,
     )  # fmt: skip
     return g, np.array(table, np.int64)
 
 
 @part
-def lay(x, n0, n1, c0, channels, u0, g, table, inside, space):
-    """Lay images n0:n1 of x (flat), channels c0.., rows from u0 on, out in ``space``, which
-    was zeros when it was made. ``inside`` (copies, 2) is for this function's own use."""
+def aligned(count, x):
+    """Room for ``count`` numbers of x's dtype that begins where a cache line begins: no register
+    that is read lies on two of them where rows fill whole ones."""
+    more = 64 // x.itemsize
+    space = np.empty(count + more, x.dtype)
+    start = -(space.ctypes.data // x.itemsize) % more
+    return space[start : start + count]
+
+
+@part
+def lay(x, n0, n1, c0, channels, u0, g, table, inside, fresh, space):
+    """Lay images n0:n1 of x (flat), channels c0.., rows from u0 on, out in ``space``. What lies
+    outside the images is cleared where ``space`` is ``fresh``, and else as it was left.
+    ``inside`` (copies, 2) is for this function's own use."""
     n = lanes(x)
     zero = x.dtype.type(0)
     for f in range(g.copies):
@@ -112,41 +133,65 @@ def lay(x, n0, n1, c0, channels, u0, g, table, inside, space):
         first = min(max(0, (step - 1 - h) // step), g.plane_rows)
         inside[f, 0] = first
         inside[f, 1] = max(first, min(g.plane_rows, (g.H - 1 - h) // step + 1))
-    if n1 - n0 < g.images:
-        space[: channels * g.copies * g.size] = zero
+    fresh |= n1 - n0 < g.images
     for c in range(channels):
         for f in range(g.copies):
             first, last = inside[f, 0], inside[f, 1]
             sh, sv = table[f, 1], table[f, 3]
             start, count = table[f, 4], table[f, 5] - table[f, 4]
             plane = (c * g.copies + f) * g.size
-            if g.blocks > 1:
+            if fresh:
+                space[plane : plane + g.size] = zero
+            elif g.blocks > 1:
                 space[plane : plane + first * g.pitch] = zero
                 space[plane + last * g.pitch : plane + g.plane_rows * g.pitch] = zero
             row = table[f, 0] + (u0 + first) * sh
-            for image in range(n1 - n0):
-                at = ((n0 + image) * g.channels * g.groups + c0 + c) * g.H + row
-                at = at * g.W + table[f, 2] + start * sv
-                to = plane + first * g.pitch + image * g.width + start
-                if sv == 1 and count <= n:
-                    for _ in range(first, last):
-                        store_some(space, to, load_some(x, at, count), count)
-                        at += sh * g.W
-                        to += g.pitch
-                    continue
-                for _ in range(first, last):
-                    if sv == 1:
-                        for q in range(0, count, n):
-                            store_some(space, to + q, load_some(x, at + q, count - q), count - q)
-                    elif sv == 2:
-                        for q in range(0, count, n):
-                            value = load_apart(x, at + 2 * q, count - q)
-                            store_some(space, to + q, value, count - q)
-                    else:
-                        for q in range(count):
-                            put(space, to + q, get(x, at + q * sv))
-                    at += sh * g.W
-                    to += g.pitch
+            at = (
+                ((n0 * g.channels * g.groups + c0 + c) * g.H + row) * g.W + table[f, 2] + start * sv
+            )
+            to = plane + first * g.pitch + start
+            for _ in range(n1 - n0):
+                if sv == 1:
+                    for q in range(0, count, n):
+                        _rows(space, to + q, g.pitch, x, at + q, sh * g.W, last - first, count - q)
+                else:
+                    _apart(space, to, g.pitch, x, at, sh * g.W, last - first, count, sv)
+                at += g.channels * g.groups * g.H * g.W
+                to += g.width
 
 
-__all__ = ["Columns", "Line", "by_lines", "grid", "lay", "reach", "spans"]
+@part
+def _rows(space, to, pitch, x, at, step, rows, count):
+    """Copy ``count`` numbers (at most a register-full) of each of ``rows`` rows."""
+    for _ in range(rows // 4):
+        # all four are read before one is written: the processor need not ask if they are the same
+        a, b = load_some(x, at, count), load_some(x, at + step, count)
+        c, d = load_some(x, at + 2 * step, count), load_some(x, at + 3 * step, count)
+        store_some(space, to, a, count)
+        store_some(space, to + pitch, b, count)
+        store_some(space, to + 2 * pitch, c, count)
+        store_some(space, to + 3 * pitch, d, count)
+        at += 4 * step
+        to += 4 * pitch
+    for _ in range(rows % 4):
+        store_some(space, to, load_some(x, at, count), count)
+        at += step
+        to += pitch
+
+
+@part
+def _apart(space, to, pitch, x, at, step, rows, count, sv):
+    """Copy ``count`` numbers, which lie ``sv`` apart, of each of ``rows`` rows."""
+    n = lanes(x)
+    for _ in range(rows):
+        if sv == 2:
+            for q in range(0, count, n):
+                store_some(space, to + q, load_apart(x, at + 2 * q, count - q), count - q)
+        else:
+            for q in range(count):
+                put(space, to + q, get(x, at + q * sv))
+        at += step
+        to += pitch
+
+
+__all__ = ["Columns", "Line", "aligned", "by_lines", "grid", "lay", "reach", "spans", "width"]

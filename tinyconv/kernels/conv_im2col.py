@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.kernels import parallel
-from tinyconv.kernels.columns import by_lines, grid, lay, reach, spans
+from tinyconv.kernels.columns import aligned, by_lines, grid, lay, reach, spans, width
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.planes import Job, Taps, adjoint_taps, forward_taps
@@ -31,14 +31,16 @@ from tinyconv.kernels.simd import (
     store_some,
 )
 from tinyconv.kernels.simd_columns import store_apart
-from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, dot, dot_cell, multiply, panels
+from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, WIDTH, dot, dot_cell, multiply, panels
 
 #: bytes of columns at work at a time, and those of the weight gradient
-_BUDGET, _DOT_BUDGET = 3 << 17, 1 << 18
+_BUDGET, _DOT_BUDGET = 5 << 17, 1 << 18
 #: images side by side at most, and pixels in a run of the weight gradient
 _IMAGES, _RUN = 32, 1024
 #: units of work are reckoned to be done so many at a time
-_TOGETHER = 4
+_TOGETHER = 2
+#: cycles that laying out a register, or a part of one, takes
+_LAY = 3
 #: 1 x 1 filters: images up to so many pixels are taken for a single row
 _POINTS = 256
 
@@ -62,13 +64,13 @@ def _convolve(
     """Units start:stop of y = act(conv(x) + bias + residual); all arrays flat."""
     n = lanes(x)
     strip = WIDTH * n
-    space = np.zeros(g.channels * g.copies * g.size + strip, x.dtype)
-    result = np.empty(ROWS * strip, x.dtype)
+    space = aligned(g.channels * g.copies * g.size + strip, x)
     inside = np.empty((g.copies, 2), np.int64)
     pieces = np.empty((strip, 3), np.int64)
     per_group = len(panels) // g.groups
     O = panels[-1, 0] + panels[-1, 1]
     N = len(y) // (O * Ho * Wo)
+    result = aligned(O // g.groups * strip, x)
     laid = -1
     for unit in range(start, stop):
         split, where = unit % g.splits, unit // g.splits
@@ -78,7 +80,7 @@ def _convolve(
             if laid != where or g.groups > 1:
                 lay(
                     x, n0, n1, group * g.channels, g.channels, block * g.rows, g, copies, inside,
-                    space,
+                    laid < 0, space,
                 )  # fmt: skip
                 laid = where
             first = group * per_group + per_group * split // g.splits
@@ -89,8 +91,8 @@ def _convolve(
                 t, end = 0, rows * g.pitch
                 while t < end:
                     left = (end - t + n - 1) // n
-                    width = 2 if left == 4 else min(WIDTH, left)
-                    stop_t = min(end, t + width * n)
+                    registers = 2 if left == 4 else min(WIDTH, left)
+                    stop_t = min(end, t + registers * n)
                     # the lines that see something from any row of the strip
                     span = jobs[j, 10] + u0
                     low = spans[span + (stop_t - 1) // g.pitch, 0]
@@ -99,13 +101,16 @@ def _convolve(
                     for p in range(first, last):
                         o, height = panels[p, 0], panels[p, 1]
                         multiply(
-                            height, width, w, iw + o * K + low * line * height, bias, o, space, t,
-                            table, io + low * line, (high - low) * line, result, 0, strip,
+                            height, registers, w, iw + o * K + low * line * height, bias, o, space,
+                            t, table, io + low * line, (high - low) * line,
+                            result, (o - panels[first, 0]) * strip, strip,
                         )  # fmt: skip
-                        _write(
-                            result, strip, height, residual, y, add_residual, relu,
-                            (n0 * O + o) * Ho * Wo, Ho * Wo, step_v, pieces, number,
-                        )  # fmt: skip
+                    # only now: what was just stored cannot be loaded at once
+                    o, filters = panels[first, 0], panels[last - 1, 0] + panels[last - 1, 1]
+                    _write(
+                        result, strip, filters - o, residual, y, add_residual, relu,
+                        (n0 * O + o) * Ho * Wo, Ho * Wo, step_v, pieces, number,
+                    )  # fmt: skip
                     t = stop_t
 
 
@@ -121,7 +126,11 @@ def _pieces(pieces, t, stop, images, u0, O, Ho, Wo, g, job):
         count = min(g.width - column, end - done)
         if image < images and column < Q:
             at = (image * O * Ho + h + (u0 + row) * step_h) * Wo + v + column * step_v
-            pieces[number, 0], pieces[number, 1], pieces[number, 2] = done, min(count, Q - column), at
+            pieces[number, 0], pieces[number, 1], pieces[number, 2] = (
+                done,
+                min(count, Q - column),
+                at,
+            )
             number += 1
         done += count
         column = 0
@@ -133,13 +142,13 @@ def _pieces(pieces, t, stop, images, u0, O, Ho, Wo, g, job):
 
 @part
 def _write(
-    result, strip, height, residual, y, add_residual, relu, at_y, area, step_v, pieces, number
+    result, strip, filters, residual, y, add_residual, relu, at_y, area, step_v, pieces, number
 ):  # fmt: skip
-    """Put one strip of ``height`` filters where it belongs."""
+    """Put one strip of ``filters`` where it belongs."""
     n = lanes(y)
     for i in range(number):
         of, count, at = pieces[i, 0], pieces[i, 1], at_y + pieces[i, 2]
-        for _ in range(height):
+        for _ in range(filters):
             if step_v == 1:
                 for q in range(0, count, n):
                     value = load(result, of + q)
@@ -168,24 +177,38 @@ def _weigh(gy, x, sums, g, h, copies, copy, table, lines, panels, shares, block,
     """
     n = lanes(x)
     N = len(x) // (g.channels * g.groups * g.H * g.W)
-    space = np.zeros(block * g.copies * g.size + n, x.dtype)
-    rows = np.zeros(h.channels * h.size + n, x.dtype)
+    space = aligned(block * g.copies * g.size + n, x)
+    rows = aligned(h.channels * h.size + n, x)
     inside = np.empty((g.copies, 2), np.int64)
     tiles = (len(table) - 1) // DOT_TAPS // len(lines)
     blocks = (g.channels + block - 1) // block
+    clear = 0  # channels of ``space`` that were laid out before
     for s in range(start, stop):
         to = sums[shares[s, 4]]
         for unit in range(shares[s, 2], shares[s, 3]):
             u0, n0 = unit % g.blocks * g.rows, unit // g.blocks * g.images
             n1 = min(n0 + g.images, N)
             for group in range(g.groups):
-                lay(gy, n0, n1, group * h.channels, h.channels, u0, h, copy, inside, rows)
+                lay(
+                    gy,
+                    n0,
+                    n1,
+                    group * h.channels,
+                    h.channels,
+                    u0,
+                    h,
+                    copy,
+                    inside,
+                    clear == 0,
+                    rows,
+                )
                 for b in range(shares[s, 0], shares[s, 1]):
                     channels = min(block, g.channels - b * block)
                     lay(
                         x, n0, n1, group * g.channels + b * block, channels, u0, g, copies, inside,
-                        space,
+                        channels > clear, space,
                     )  # fmt: skip
+                    clear = max(clear, channels)
                     used = (channels * tiles + block - 1) // block
                     at = (group * blocks + b) * len(panels) * len(lines) * tiles * cell
                     for p in range(len(panels)):
@@ -238,50 +261,50 @@ def _pack(w, packed, panels, rows, depth_of, base, start, stop):
                 to += height
 
 
-def _cost(jobs, table, images, rows, filters, lanes_, copied):
-    """Cycles of one unit, about: a strip's multiply-adds, and two for each piece laid out."""
-    pitch = images * max(j.Q for j in jobs)
-    cycles = 2.0 * copied * images * (rows + reach(jobs))
+def _cost(jobs, table, pitch, rows, filters, lanes_):
+    """Cycles of the multiply-adds of a unit's images, all blocks, about."""
+    cycles = 0
     for job, spans_ in zip(jobs, table):
-        t, end = 0, min(rows, job.P) * pitch
-        while t < end:
-            left = -(-(end - t) // lanes_)
-            width = 2 if left == 4 else min(WIDTH, left)
-            stop = min(end, t + width * lanes_)
-            depth = spans_[t // pitch][1] - spans_[(stop - 1) // pitch][0]
-            taps = len(job.taps[0].taps) if job.taps else 0
-            cycles += filters * (depth * taps * max(width, 1.2) / 2 + 10)
-            t = stop
-    return cycles
+        taps = len(job.taps[0].taps) if job.taps else 0
+        for u in range(0, job.P, rows):
+            t, end = u * pitch, min(u + rows, job.P) * pitch
+            while t < end:
+                left = -(-(end - t) // lanes_)
+                registers = 2 if left == 4 else min(WIDTH, left)
+                stop = min(end, t + registers * lanes_)
+                depth = spans_[t // pitch][1] - spans_[(stop - 1) // pitch][0]
+                cycles += depth * taps * max(registers, 1.2) / 2
+                t = stop
+    return cycles * filters
 
 
-def _layout(copies, jobs, table, N, channels, filters, groups, image, itemsize, lanes_):
-    """(images, blocks, splits) of a unit that take the least time, by shape alone."""
-    P, Q = max(j.P for j in jobs), max(j.Q for j in jobs)
-    copied = channels * len(copies)
-    below = reach(jobs)
-    number = len(panels(filters))
-
-    def fits(images, blocks):
-        return copied * (-(-P // blocks) + below) * images * Q * itemsize <= _BUDGET
-
-    choices = [(i, 1, 1) for i in range(1, min(N, _IMAGES) + 1) if i == 1 or fits(i, 1)]
-    if N < 2 * _TOGETHER or not fits(1, 1):
-        least = next((b for b in range(1, P) if fits(1, b)), P)
-        some = {b for b in (least, *range(least, min(P, least + 8))) if b <= P}
-        choices = [c for c in choices if fits(*c[:2])]
-        choices += [(1, b, s) for b in some for s in (1, 2, 4) if s <= number]
-
-    def time(choice):
-        images, blocks, splits = choice
-        units = -(-N // images) * blocks * splits
-        cycles = _cost(
-            jobs, table, images, -(-P // blocks), filters * channels / splits, lanes_,
-            copied * -(-Q // lanes_),
-        )  # fmt: skip
-        return -(-units // _TOGETHER) * cycles
-
-    return min(choices, key=time)
+def _layouts(taps, N, channels, filters, groups, image, itemsize, lanes_):
+    """[(cycles for all, columns apart, images, blocks, splits), ...] that a unit may have."""
+    found = []
+    for apart in (False, True):
+        copies, jobs = by_lines(taps, apart)
+        table = [spans(job, image[0]) for job in jobs]
+        cells, below, P = width(copies, jobs, image[1]), reach(jobs), max(j.P for j in jobs)
+        if apart and cells == width(*by_lines(taps, False), image[1]):
+            continue
+        lines = channels * len(copies) * -(-cells // lanes_)
+        for images in range(1, min(N, _IMAGES) + 1):
+            for blocks in {-(-P // r) for r in range(1, P + 1)}:
+                rows = -(-P // blocks)
+                size = channels * len(copies) * (rows + below) * images * cells * itemsize
+                if size > _BUDGET and (images > 1 or rows > 1):
+                    continue
+                if rows * images * cells > 64 * lanes_ and (images > 1 or blocks < min(P, 8)):
+                    continue
+                laid = _LAY * lines * images * (rows + below) * blocks
+                cycles = _cost(jobs, table, images * cells, rows, channels * filters, lanes_)
+                for splits in (1, 2, 4)[: 1 if N * blocks > 8 else len(panels(filters))]:
+                    units = -(-N // images) * blocks * splits
+                    rounds = -(-units // _TOGETHER) * _TOGETHER + 0.5
+                    found.append(
+                        (rounds * (laid + cycles / splits) / blocks, apart, images, blocks, splits)
+                    )
+    return found
 
 
 @functools.lru_cache(maxsize=512)
@@ -291,10 +314,12 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
     lanes_ = BITS // (8 * itemsize)
     taps = (forward_taps if kind == "forward" else adjoint_taps)(window, *image)
     source = image if kind == "forward" else window.output_shape(*image)
-    copies, jobs = by_lines(taps)
+    forms = _layouts(taps, N, channels, filters, groups, source, itemsize, lanes_)
+    _, apart, *form = min(forms)
+    copies, jobs = by_lines(taps, apart)
     every = [spans(job, source[0]) for job in jobs]
-    form = _layout(copies, jobs, every, N, channels, filters, groups, source, itemsize, lanes_)
-    g, starts = grid(copies, jobs, channels, groups, source, itemsize, *form)
+    cells = width(copies, jobs, source[1])
+    g, starts = grid(copies, jobs, channels, groups, source, itemsize, cells, *form)
     # filters are (O, C, taps); the adjoint's rows are C, its depth (O, taps)
     area = window.kh * window.kw
     step = area if kind == "forward" else filters * area
@@ -303,8 +328,8 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
         used = [(c, t) for line in job.taps for c in range(channels) for t in line.taps]
         depth, per_line = len(used), len(used) // max(1, len(job.taps))
         rows.append((len(table), depth, at, *job[:6], per_line, span))
-        table += [(c * g.copies + f) * g.size + r * g.pitch for c, (_, f, r) in used]
-        numbers.append(np.array([c * step + t for c, (t, _, _) in used], np.int64))
+        table += [(c * g.copies + f) * g.size + r * g.pitch + q for c, (_, f, r, q) in used]
+        numbers.append(np.array([c * step + t[0] for c, t in used], np.int64))
         at += depth * filters * groups
         span += job.P
     heights = [(k * filters + o, n) for k in range(groups) for o, n in panels(filters)]
@@ -320,7 +345,9 @@ def _packed(w, plan, rows):
     flat = w.reshape(-1)
     for job, depth_of in zip(plan.jobs, plan.weights):
         parallel.run(
-            lambda _, a, b: _pack(flat, packed, plan.panels, rows, depth_of, job[2], a, b),
+            lambda _, a, b, at=job[2], of=depth_of: _pack(
+                flat, packed, plan.panels, rows, of, at, a, b
+            ),
             parallel.chunks(len(plan.panels), len(rows) * len(depth_of) * 4),
         )
     return packed
@@ -369,56 +396,64 @@ def input_gradient(gy, w, window, groups, image):
     return gx
 
 
-def _dot_layout(copies, jobs, N, channels, filters, itemsize, lanes_):
-    """(images, blocks of rows, channels at a time, sums, parts), by shape alone: a share takes
-    a part of the channels and, for sums of its own, a part of the images."""
+def _dot_layout(copies, jobs, cells, N, channels, filters, itemsize, lanes_):
+    """(cycles, images, blocks of rows, channels at a time, sums, parts), by shape alone: a
+    share takes a part of the channels and, for sums of its own, a part of the images."""
     (job,) = jobs
-    P, Q, below, area = job.P, job.Q, reach(jobs), len(job.taps)
+    P, below, taps = job.P, reach(jobs), channels * len(job.taps) * len(job.taps[0].taps)
 
-    def time(form):
-        images, blocks = form
-        steps = -(-(-(-P // blocks)) * images * Q // lanes_)
-        return -(-N // images) * blocks * (steps * 12 + 60)
+    def run(images, blocks):
+        rows = -(-P // blocks)
+        steps = -(-rows * images * cells // lanes_)
+        return -(-N // images) * blocks * (steps / 2 + 2.5)
 
-    choices = [(1, b) for b in range(1, P + 1) if b == 1 or P * Q // b >= _RUN // 4]
-    choices += [(i, 1) for i in range(2, min(N, _IMAGES) + 1) if i * P * Q <= _RUN]
-    choices = [(i, b) for i, b in choices if -(-P // b) * i * Q <= _RUN] or [(1, P)]
-    images, blocks = min(choices, key=time)
-    units = -(-N // images) * blocks
-    taps = channels * filters * sum(len(line.taps) for line in job.taps)
-    work = time((images, blocks)) / 24 * taps
-    most = _DOT_BUDGET // (len(copies) * (-(-P // blocks) + below) * images * Q * itemsize)
+    most = max(_RUN, cells)
+    forms = [(i, b) for i in range(1, min(N, _IMAGES) + 1) for b in range(1, P + 1)
+             if -(-P // b) * i * cells <= most and (b == 1 or i == 1)]  # fmt: skip
+    images, blocks = min(forms, key=lambda form: run(*form))
+    units, rows = -(-N // images) * blocks, -(-P // blocks)
+    laid = _LAY * units * images * -(-cells // lanes_)
+    work = run(images, blocks) * filters * taps
+    work += laid * (rows + below) * channels * len(copies)
 
-    def whole(sums, parts):
+    def time(share):
         # sums are cleared and added up, one for all; gradients laid out by each part
-        laid = 2 * parts * filters * N * P * -(-Q // lanes_)
+        sums, parts = share
         rounds = -(-sums * parts // _TOGETHER) * _TOGETHER
-        return (work + laid) * rounds / (sums * parts) / 2 + taps * sums
+        all_ = work + laid * parts * filters * rows
+        return all_ * rounds / (sums * parts) + taps * filters * sums * 2
 
     shares = [(s, p) for s in (1, 2, 4, 8) for p in (1, 2, 4, 8)]
     shares = [(s, p) for s, p in shares if s <= units and p <= channels and s * p <= 8]
-    sums, parts = min(shares, key=lambda share: whole(*share))
-    block = min(-(-channels // parts), max(1, most))
+    sums, parts = min(shares, key=time)
+    each = -(-channels // parts)
+    fit = max(1, _DOT_BUDGET // (len(copies) * (rows + below) * images * cells * itemsize))
+    block = -(-each // -(-each // fit))
     if block > DOT_TAPS:
-        block -= block % DOT_TAPS  # no tile is left with a rest
-    return images, blocks, block, sums, parts
+        block += -block % DOT_TAPS  # no tile is left with a rest
+    return time((sums, parts)), images, blocks, block, sums, parts
 
 
 @functools.lru_cache(maxsize=512)
 def _weight_plan(N, image, channels, filters, groups, window, itemsize):
     lanes_ = BITS // (8 * itemsize)
     out = window.output_shape(*image)
-    copies, jobs = by_lines(forward_taps(window, *image))
-    images, blocks, block, sums, parts = _dot_layout(
-        copies, jobs, N, channels, filters, itemsize, lanes_
-    )
-    g, starts = grid(copies, jobs, channels, groups, image, itemsize, images, blocks)
+    forms = []
+    for apart in (False, True):
+        copies, jobs = by_lines(forward_taps(window, *image), apart)
+        cells = width(copies, jobs, image[1])
+        form = _dot_layout(copies, jobs, cells, N, channels, filters, itemsize, lanes_)
+        forms.append((form, copies, jobs, cells))
+    form, copies, jobs, cells = min(forms, key=lambda f: f[0])
+    _, images, blocks, block, sums, parts = form
+    g, starts = grid(copies, jobs, channels, groups, image, itemsize, cells, images, blocks)
     # gy as its own columns: one tap that sees the pixel itself
-    own = by_lines(Taps([(0, 1, 0, 1)], [Job(*out, 0, 0, 1, 1, [(0, 0, 0, 0)])]))
-    h, own_starts = grid(*own, filters, groups, out, itemsize, images, blocks)
+    own = by_lines(Taps([(0, 1, 0, 1)], [Job(*out, 0, 0, 1, 1, [(0, 0, 0, 0)])]), True)
+    h, own_starts = grid(*own, filters, groups, out, itemsize, cells, images, blocks)
     job, table, lines = jobs[0], [], []
     for line in job.taps:
-        used = [(c * g.copies + f) * g.size + r * g.pitch for c in range(block) for _, f, r in line.taps]
+        used = [(c * g.copies + t[1]) * g.size + t[2] * g.pitch + t[3]
+                for c in range(block) for t in line.taps]  # fmt: skip
         table += used + [0] * (-len(used) % DOT_TAPS)
         seen = [u for u in range(job.P) if 0 <= line.h + u * line.step < image[0]]
         lines.append((seen[0], seen[-1] + 1) if seen else (0, 0))
@@ -429,7 +464,9 @@ def _weight_plan(N, image, channels, filters, groups, window, itemsize):
          units * i // sums, units * (i + 1) // sums, i)
         for i in range(sums) for p in range(parts)
     ]  # fmt: skip
-    arrays = (np.array(a, np.int64) for a in (table + [0], lines, panels(filters, DOT_ROWS), shares))
+    arrays = (
+        np.array(a, np.int64) for a in (table + [0], lines, panels(filters, DOT_ROWS), shares)
+    )
     return g, h, starts, own_starts, *arrays, block, sums
 
 

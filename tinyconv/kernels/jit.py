@@ -38,6 +38,12 @@ def part(function):
     return numba.njit(**_OPTIONS)(function)
 
 
+def inlined(function):
+    """A ``part`` that is copied into every call, where constants that it is given stay constants:
+    a loop of three steps becomes three steps."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
+
+
 def plain(array):
     """``array`` C-contiguous and writeable: the one layout that kernels are compiled for."""
     array = np.ascontiguousarray(array)

@@ -192,7 +192,7 @@ def _average_pass(regular, adaptive, a, b, windows, inverse, image):
         over_planes(
             lambda _, i, j: adaptive(a3, b3, inverse, rows, columns, i, j),
             planes,
-            planes * taps // (1 if inverse.size > 1 else 4),
+            planes * taps,
         )
         return
     g, taps = layout(windows, image, inverse.shape)

@@ -222,6 +222,43 @@ def load_some(typingctx, array, index, count):
 
 
 @intrinsic
+def load_between(typingctx, array, index, first, stop):
+    """Lanes first..stop of ``array[index:]``, zeros in the others, which need not exist."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
+        below = builder.not_(_mask(builder, vector, args[2]))
+        mask = builder.and_(_mask(builder, vector, args[3]), below)
+        arguments = [pointer.type, align.type, mask.type, kind]
+        function = _masked(builder, "load", vector, (kind, arguments))
+        zeros = ir.Constant(kind, [0.0] * vector.lanes)
+        return builder.call(function, [pointer, align, mask, zeros])
+
+    return vector(array, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def spread(typingctx, a, odd):
+    """Lanes 0, 1, 2, ... of a at every second place, from the first or (``odd``) the second
+    on, and zeros between."""
+
+    def codegen(context, builder, signature, args):
+        indices = ir.VectorType(ir.IntType(32), a.lanes)
+        zeros = ir.Constant(args[0].type, [0.0] * a.lanes)
+        at_even = [i // 2 if i % 2 == 0 else a.lanes for i in range(a.lanes)]
+        at_odd = [i // 2 if i % 2 else a.lanes for i in range(a.lanes)]
+        even, odd = (
+            builder.shuffle_vector(args[0], zeros, ir.Constant(indices, places))
+            for places in (at_even, at_odd)
+        )
+        return builder.select(builder.icmp_signed("!=", args[1], ir.Constant(args[1].type, 0)), odd, even)
+
+    return a(a, types.intp), codegen
+
+
+@intrinsic
 def store_some(typingctx, array, index, value, count):
     """``array[index:] = value`` for its first ``count`` lanes."""
 
@@ -333,6 +370,6 @@ def copy_every(to, i, of, j, step, count):
 
 
 __all__ = [
-    "BITS", "add", "copy", "copy_every", "evens", "first", "fma", "gate", "get", "lanes", "load", "load_some", "positive", "put", "splat",
+    "BITS", "add", "copy", "copy_every", "evens", "first", "fma", "gate", "get", "lanes", "load", "load_between", "load_some", "positive", "put", "splat", "spread",
     "store", "store_some", "total", "zeros",
 ]  # fmt: skip

@@ -20,11 +20,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from tinyconv.kernels.jit import part
 from tinyconv.kernels.simd import Vector
 from tinyconv.kernels.tile import ROWS, WIDTH, _Emitter, _Loop, _switch
 
 #: the points, with a b = 1 and a^2 + b^2 = 5/2
 _A, _B = 0.5**0.5, 2**0.5
+#: how many rows a ``product`` may have: each size is a loop of its own to compile
+_STEP = ROWS // 4
+_SIZES = [(R, V) for R in range(ROWS // 2, ROWS + 1, _STEP) for V in range(1, WIDTH + 1)]
 
 
 class _Arithmetic:
@@ -250,14 +254,27 @@ def scatter(typingctx, source, at, bias, i, y, to, pitch, count, spare, j, plus,
     return types.void(*kinds, number, residual, least), codegen
 
 
+@part
+def panel_count(count):
+    """How many panels ``count`` rows are cut into."""
+    return (count + ROWS - 1) // ROWS
+
+
+@part
+def panel_rows(count, number, i):
+    """Rows of panel i of ``number``: as even as can be; the last may have some too many."""
+    steps = (count + _STEP - 1) // _STEP
+    return max((i + 1) * steps // number - i * steps // number, 2) * _STEP
+
+
 @intrinsic
 def product(
     typingctx, rows, width, w, iw, row, step, x, ix, next_x, depth, out, iout, pitch, again
 ):
     """out[r, 0:width] = sum_k w[iw + r row + k step] * x[ix + k next_x :][0:width].
 
-    For ``rows`` (at most ROWS) rows of ``width`` (at most WIDTH) registers; row r of out begins
-    at iout + r pitch. With ``again`` the sums go on from what ``out`` holds.
+    For ``rows`` (see ``panel_rows``) rows of ``width`` (at most WIDTH) registers; row r of out
+    begins at iout + r pitch. With ``again`` the sums go on from what ``out`` holds.
     """
     vector = Vector(out.dtype)
 
@@ -275,9 +292,7 @@ def product(
                 at, to = builder.add(at, row), builder.add(to, pitch)
             with builder.if_else(builder.icmp_signed("!=", again, again.type(0))) as (yes, no):
                 with yes:
-                    held = [
-                        emit.load(result, p, v * emit.lanes) for p in places for v in range(V)
-                    ]
+                    held = [emit.load(result, p, v * emit.lanes) for p in places for v in range(V)]
                     loaded = builder.block
                 with no:
                     fresh = builder.block
@@ -302,7 +317,7 @@ def product(
                     emit.store(loop.carried[r * V + v], result, places[r], v * emit.lanes)
 
         which = builder.add(builder.mul(rows, ir.Constant(rows.type, WIDTH + 1)), width)
-        sizes = [(R, V) for R in range(1, ROWS + 1) for V in range(1, WIDTH + 1)]
+        sizes = _SIZES
         cases = {R * (WIDTH + 1) + V: functools.partial(tile, R, V) for R, V in sizes}
         _switch(builder, which, cases)
         return context.get_dummy_value()

@@ -59,7 +59,8 @@ def _copied(x):
 
 def _over_rows(body, y):
     """Let the threads call body(a, b) for ranges of ``y``'s first axis."""
-    parallel.run(lambda _, a, b: body(a, b), parallel.chunks(len(y), y.nbytes))
+    # NumPy lets go of the GIL piece by piece, so little work is faster alone
+    parallel.run(lambda _, a, b: body(a, b), parallel.chunks(len(y), y.nbytes // 16))
 
 
 def cat(tensors, dim=0) -> Tensor:
@@ -90,7 +91,8 @@ def cat(tensors, dim=0) -> Tensor:
         )
     dtype = tensors[0].dtype
     for t in tensors[1:]:
-        dtype = common_dtype(Tensor(np.empty(1, dtype)), Tensor(np.empty(1, t.dtype)))
+        if t.dtype != dtype:
+            dtype = common_dtype(Tensor(np.empty(1, dtype)), Tensor(np.empty(1, t.dtype)))
     return Cat.apply(*[t if t.dtype == dtype else t.to(dtype) for t in tensors], dim=at)
 
 

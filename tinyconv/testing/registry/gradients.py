@@ -32,6 +32,25 @@ register(
     ),
 )  # fmt: skip
 register(
+    "max_pool2d gradient",
+    *spelled(
+        "window = tc.kernels.Window.of((2, 1), (1, 2))\n"
+        "x = np.cos(np.arange(40.0)).reshape(2, 1, 5, 4)\n"
+        "chosen = tc.kernels.pool.max_forward(x, window, (4, 2))[1]\n"
+        "tc.ops.pool.MaxPool2dGradient.apply(gy, chosen, window, (5, 4))",
+        gy=recipes((2, 1, 4, 2)),
+    ),
+)  # fmt: skip
+register(
+    "cross_entropy gradient",
+    *spelled(
+        "labels = np.array([2, -100, 0])\n"
+        "p = tc.kernels.loss.cross_entropy(x.array[..., None], labels[:, None], -100)[1]\n"
+        "tc.ops.loss.CrossEntropyGradient.apply(g, x, p, labels, -100, 0.5)",
+        g=recipes(()), x=recipes((3, 4)),
+    ),
+)  # fmt: skip
+register(
     "avg_pool2d gradient",
     *spelled(
         "rows, columns = (tc.ops.pool.adaptive_windows(n, m) for n, m in [(5, 3), (2, 4)])\n"
