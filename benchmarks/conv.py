@@ -6,7 +6,6 @@ Winograd may stand above the FMA peak. Bytes are the least: both inputs read, th
 """
 
 import contextlib
-import importlib
 import time
 
 import numpy as np
@@ -15,6 +14,7 @@ from benchmarks import limits, oracle
 from benchmarks.shapes import LADDER
 from benchmarks.timing import geometric_mean, interleaved, peer, ratio, table
 from tinyconv import kernels
+from tinyconv.kernels import choice
 from tinyconv.kernels.choice import ALGORITHMS, chosen
 
 DIRECTIONS = ("forward", "input_gradient", "weight_gradient")
@@ -96,13 +96,15 @@ def _forced(member, run):
 
 def taken(layer, direction):
     """The member that the chooser takes."""
-    return chosen(layer.x_shape, layer.window, layer.groups)
+    return chosen(
+        direction, layer.x_shape, layer.w_shape[0], layer.window, layer.groups, itemsize=4
+    )
 
 
 def supports(name, layer, direction):
     """Whether a member takes a layer at all."""
-    module = importlib.import_module(f"tinyconv.kernels.{ALGORITHMS[name]}")
-    return not hasattr(module, "supports") or module.supports(layer.window)
+    channels, filters = layer.x_shape[1], layer.w_shape[0]
+    return choice.supports(name, layer.window, layer.groups, channels, filters)
 
 
 def members(layer, direction):

@@ -5,21 +5,29 @@ import statistics
 import time
 
 
-def interleaved(functions, rounds=9, at_least=0.02):
+#: seconds after which the threads of the contestant before have gone to sleep: OpenMP's look for
+#: work for some milliseconds after each call, on a processor that the next one needs
+_REST = 0.012
+
+
+def interleaved(functions, rounds=9, at_least=0.015):
     """Median seconds per call of each function, measured in turn: A B A B ...
 
-    A contestant is called several times per round until ``at_least`` seconds have passed,
-    so that short calls are not lost in the clock.
+    Before it is measured each contestant runs for ``at_least`` seconds, to wake its threads and
+    find its processors; then it is called for about as long again, so that short calls are not
+    lost in the clock.
     """
-    repeats = []
+    times = [[] for _ in functions]
     for function in functions:
         function()
-        began = time.perf_counter()
-        function()
-        repeats.append(max(1, round(at_least / max(time.perf_counter() - began, 1e-9))))
-    times = [[] for _ in functions]
     for _ in range(rounds):
-        for function, count, seen in zip(functions, repeats, times):
+        for function, seen in zip(functions, times):
+            time.sleep(_REST)
+            count = 0
+            end = time.perf_counter() + at_least
+            while time.perf_counter() < end:
+                function()
+                count += 1
             began = time.perf_counter()
             for _ in range(count):
                 function()

@@ -4,7 +4,13 @@ import contextlib
 import threading
 
 #: name -> module of ``tinyconv.kernels``; all have forward, input_gradient, weight_gradient
-ALGORITHMS = {"naive": "conv_naive", "im2col": "conv_im2col"}
+ALGORITHMS = {
+    "naive": "conv_naive",
+    "im2col": "conv_im2col",
+    "direct": "conv_direct",
+    "winograd": "conv_winograd",
+    "depthwise": "conv_depthwise",
+}
 
 
 class _Forced(threading.local):
@@ -19,8 +25,11 @@ def conv_algorithm(name):
     """Use one member of the convolution family inside the block, to compare or to learn.
 
     Args:
-        name: ``'naive'`` (seven loops, as the definition reads) or ``'im2col'``; None
-            for the library's own choice.
+        name: ``'naive'`` (seven loops, as the definition reads), ``'im2col'`` (columns laid out,
+            then a matrix product), ``'direct'`` (the product without the columns),
+            ``'winograd'`` (3 x 3 without stride or dilation, with fewer multiplications) or
+            ``'depthwise'`` (each filter sees one channel). Where the last two cannot do a
+            convolution, ``'direct'`` does. None for the library's own choice.
 
     Raises:
         ValueError: for an unknown name.
@@ -41,6 +50,60 @@ def conv_algorithm(name):
         _forced.name = previous
 
 
-def chosen(shape, window, groups):
-    """The name of the algorithm for an input of ``shape``: from the shape alone."""
-    return _forced.name or "im2col"
+def supports(name, window, groups, channels, filters):
+    """Whether the member can do the convolution at all."""
+    if name == "winograd":
+        shape = window.kh, window.kw, window.sh, window.sw, window.dh, window.dw
+        return shape == (3, 3, 1, 1, 1, 1) and max(window[4:8]) <= 2
+    if name == "depthwise":
+        return groups == channels and filters % channels == 0 and window.sw <= 2
+    return True
+
+
+def chosen(direction, x_shape, filters, window, groups, itemsize):
+    """The name of the algorithm, from the shapes alone.
+
+    Args:
+        direction: ``'forward'``, ``'input_gradient'`` or ``'weight_gradient'``.
+        x_shape: (N, C, H, W) of the convolution's input; filters: O.
+        itemsize: bytes per number.
+
+    The rules are crossovers that ``python -m benchmarks conv`` measures; docs/convolution.md
+    has the table.
+    """
+    channels = x_shape[1]
+    name = _forced.name
+    if name is not None:
+        return name if supports(name, window, groups, channels, filters) else "direct"
+    if supports("depthwise", window, groups, channels, filters) and channels > 1:
+        return "depthwise"
+    # its sums are larger than the results: in float64 the digits count
+    if (
+        itemsize == 4
+        and supports("winograd", window, groups, channels, filters)
+        and min(channels, filters) >= _WINOGRAD_CHANNELS * groups
+    ):
+        return "winograd"
+    if _im2col_pays(direction, x_shape, filters // groups, window):
+        return "im2col"
+    return "direct"
+
+
+#: channels from which the fewer multiplications outweigh the transforms
+_WINOGRAD_CHANNELS = 8
+
+
+def _im2col_pays(direction, x_shape, filters, window):
+    """Whether laying out columns costs less than the pixels that planes compute in vain."""
+    H, W = x_shape[2:]
+    Ho, Wo = window.output_shape(H, W)
+    if window[:8] == (1, 1, 1, 1, 0, 0, 0, 0):
+        return False
+    if direction == "input_gradient":
+        rows, columns, P, Q = H, W, -(-H // window.sh), -(-W // window.sw)
+        reach_h, reach_w = (window.kh - 1) // window.sh, (window.kw - 1) // window.sw
+    else:
+        P, Q = Ho, Wo
+        reach_h, reach_w = (window.kh - 1) // window.sh, (window.kw - 1) // window.sw
+    used = P * Q / ((P + reach_h / 2) * (Q + reach_w / 2))
+    return used < 0.8 and filters >= 8

@@ -10,15 +10,14 @@ import importlib
 
 import numpy as np
 
-from tinyconv.kernels.activation import relu as relu_of
 from tinyconv.kernels.choice import ALGORITHMS, chosen
 from tinyconv.kernels.complex_step import bilinear
 from tinyconv.kernels.jit import plain
 
 
-def _algorithm(x_shape, window, groups):
-    name = ALGORITHMS[chosen(x_shape, window, groups)]
-    return importlib.import_module(f"tinyconv.kernels.{name}")
+def _algorithm(direction, x_shape, filters, window, groups, x):
+    name = chosen(direction, x_shape, filters, window, groups, x.itemsize)
+    return importlib.import_module(f"tinyconv.kernels.{ALGORITHMS[name]}")
 
 
 @bilinear
@@ -29,22 +28,21 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
     """
     x, w = plain(x), plain(w)
     bias = np.zeros(w.shape[0], x.dtype) if bias is None else plain(bias)
-    y = _algorithm(x.shape, window, groups).forward(x, w, bias, window, groups)
-    if residual is not None:
-        y += residual
-    return relu_of(y) if relu else y
+    residual = None if residual is None else plain(residual)
+    algorithm = _algorithm("forward", x.shape, w.shape[0], window, groups, x)
+    return algorithm.forward(x, w, bias, window, groups, residual, relu)
 
 
 @bilinear
 def input_gradient(gy, w, window, groups, image):
     """gy (N, O, Ho, Wo), w -> gx (N, C, H, W) with ``image`` = (H, W)."""
     shape = (gy.shape[0], w.shape[1] * groups, *image)
-    algorithm = _algorithm(shape, window, groups)
+    algorithm = _algorithm("input_gradient", shape, w.shape[0], window, groups, gy)
     return algorithm.input_gradient(plain(gy), plain(w), window, groups, image)
 
 
 @bilinear
 def weight_gradient(gy, x, window, groups):
     """gy (N, O, Ho, Wo), x (N, C, H, W) -> gw (O, C/groups, kh, kw)."""
-    algorithm = _algorithm(x.shape, window, groups)
+    algorithm = _algorithm("weight_gradient", x.shape, gy.shape[1], window, groups, x)
     return algorithm.weight_gradient(plain(gy), plain(x), window, groups)

@@ -65,12 +65,14 @@ def _weight_gradient(gy, x, gw, g, groups):
                                     gw[o, c, i, j] += gy[n, o, p, q] * x[n, first + c, h, v]
 
 
-def forward(x, w, bias, window, groups):
+def forward(x, w, bias, window, groups, residual=None, relu=False):
     Ho, Wo = window.output_shape(*x.shape[2:])
     y = np.empty((x.shape[0], w.shape[0], Ho, Wo), x.dtype)
     y[...] = bias[:, None, None]
     _forward(x, w, y, window, groups)
-    return y
+    if residual is not None:
+        y += residual
+    return np.where(y <= 0, y.dtype.type(0), y) if relu else y
 
 
 def input_gradient(gy, w, window, groups, image):

@@ -259,6 +259,28 @@ def spread(typingctx, a, odd):
 
 
 @intrinsic
+def zipped(typingctx, a, b, upper):
+    """Lanes a0, b0, a1, b1, ... of the lower halves of a and b, or (``upper``) of the upper."""
+
+    def codegen(context, builder, signature, args):
+        half = a.lanes // 2
+        indices = ir.VectorType(ir.IntType(32), a.lanes)
+        low, high = (
+            builder.shuffle_vector(
+                args[0],
+                args[1],
+                ir.Constant(indices, [i for k in range(half) for i in (s + k, s + k + a.lanes)]),
+            )
+            for s in (0, half)
+        )
+        return builder.select(
+            builder.icmp_signed("!=", args[2], ir.Constant(args[2].type, 0)), high, low
+        )
+
+    return a(a, b, types.intp), codegen
+
+
+@intrinsic
 def store_some(typingctx, array, index, value, count):
     """``array[index:] = value`` for its first ``count`` lanes."""
 
@@ -371,5 +393,5 @@ def copy_every(to, i, of, j, step, count):
 
 __all__ = [
     "BITS", "add", "copy", "copy_every", "evens", "first", "fma", "gate", "get", "lanes", "load", "load_between", "load_some", "positive", "put", "splat", "spread",
-    "store", "store_some", "total", "zeros",
+    "store", "store_some", "total", "zeros", "zipped",
 ]  # fmt: skip

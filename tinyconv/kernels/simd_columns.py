@@ -72,4 +72,68 @@ def store_apart(typingctx, array, index, value, count):
     return types.void(array, types.intp, value, types.intp), codegen
 
 
-__all__ = ["load_apart", "store_apart"]
+@intrinsic
+def transpose(
+    typingctx, x, ix, pitch_x, rows_x, y, iy, pitch_y, rows_y, residual, ir_, add_residual, relu
+):
+    """y[iy + j pitch_y + i] = act(x[ix + i pitch_x + j] + residual[ir_ + j pitch_y + i]) for a
+    square of as many rows and columns as a register has lanes.
+
+    Rows beyond ``rows_x`` of x are the last one's again; those beyond ``rows_y`` of y (which
+    must be equal then) go where the last one goes. ``residual`` lies as y does.
+    """
+    vector = Vector(y.dtype)
+
+    def codegen(context, builder, signature, args):
+        kind, lanes, kinds = vector.llvm_type(), vector.lanes, signature.args
+        align = y.dtype.bitwidth // 8
+        numbers = ir.VectorType(ir.IntType(32), lanes)
+
+        def place(which, row):
+            array = context.make_array(kinds[which])(context, builder, args[which]).data
+            first, pitch = args[which + 1], args[which + 2]
+            return builder.bitcast(
+                builder.gep(array, [builder.add(first, builder.mul(row, pitch))]), kind.as_pointer()
+            )
+
+        def row(number, most):
+            wanted = ir.Constant(most.type, number)
+            last = builder.sub(most, ir.Constant(most.type, 1))
+            return builder.select(builder.icmp_signed("<", wanted, most), wanted, last)
+
+        rows = [builder.load(place(0, row(i, args[3])), align=align) for i in range(lanes)]
+        half = lanes // 2
+        while half:
+            for i in [i for i in range(lanes) if not i & half]:
+                a, b = rows[i], rows[i + half]
+                upper = [k if not k & half else k - half + lanes for k in range(lanes)]
+                lower = [k + half if not k & half else k + lanes for k in range(lanes)]
+                rows[i] = builder.shuffle_vector(a, b, ir.Constant(numbers, upper))
+                rows[i + half] = builder.shuffle_vector(a, b, ir.Constant(numbers, lower))
+            half //= 2
+
+        def write(added):
+            zero = ir.Constant(kind, [0.0] * lanes)
+            for i in range(lanes):
+                value, at = rows[i], row(i, args[7])
+                if added:
+                    array = context.make_array(kinds[8])(context, builder, args[8]).data
+                    of = builder.add(args[9], builder.mul(at, args[6]))
+                    pointer = builder.bitcast(builder.gep(array, [of]), kind.as_pointer())
+                    value = builder.fadd(value, builder.load(pointer, align=align))
+                cut = builder.select(builder.fcmp_ordered("<=", value, zero), zero, value)
+                builder.store(builder.select(args[11], cut, value), place(4, at), align=align)
+
+        with builder.if_else(args[10]) as (then, otherwise):
+            with then:
+                write(True)
+            with otherwise:
+                write(False)
+        return context.get_dummy_value()
+
+    number, flag = types.intp, types.boolean
+    kinds = (x, number, number, number, y, number, number, number, residual, number, flag, flag)
+    return types.void(*kinds), codegen
+
+
+__all__ = ["load_apart", "store_apart", "transpose"]
