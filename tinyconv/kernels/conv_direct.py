@@ -18,7 +18,7 @@ from tinyconv.kernels.planes import UNITS, adjoint_taps, forward_taps, layout, o
 from tinyconv.kernels.simd import (
     BITS,
     add,
-    copy_every,
+    copy_rows,
     get,
     lanes,
     load,
@@ -225,8 +225,7 @@ def _rows(gy, n0, n1, o, O, height, u0, count, Ho, Wo, g, rows, to, pitch, lengt
         rows[max(at, end - lanes(gy)) : end] = 0
         for n in range(n0, n1):
             of = ((n * O + o + r) * Ho + u0) * Wo
-            for line in range(count):
-                copy_every(rows, at + line * g.pitch, gy, of + line * Wo, 1, Wo)
+            copy_rows(rows, at, g.pitch, gy, of, Wo, 1, count, Wo)
             at += g.plane_rows * g.pitch
 
 

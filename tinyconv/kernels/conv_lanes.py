@@ -9,7 +9,7 @@ map half of all taps do. The price is to transpose x, and y back, 16 images x 16
 time: a few instructions for each register.
 
 The innermost loop wants its weights in one piece. So there is a set of packed weights for
-each set of window rows that an output row sees (``_Class``); of the columns, which come first
+each set of window rows that an output row sees; of the columns, which come first
 in the order of the depth, any run is one piece.
 """
 
@@ -28,9 +28,9 @@ from tinyconv.kernels.simd_columns import transpose
 from tinyconv.kernels.tile import WIDTH, multiply, panels
 
 #: bytes of results that wait to be transposed
-_RESULTS = 1 << 17
+_RESULTS = 1 << 18
 #: units of work to aim at
-_UNITS = 8
+_UNITS = 4
 
 
 class _Grid(NamedTuple):
@@ -174,7 +174,7 @@ def _axis(places, step, count, size):
 
 
 def _runs(spans, together):
-    """Neighbours with the same span, up to WIDTH together: [(first, how many), ...]."""
+    """Neighbours with the same span, so many ``together`` at most: [(first, how many), ...]."""
     runs, v = [], 0
     while v < len(spans):
         same = 1
@@ -187,21 +187,20 @@ def _runs(spans, together):
     return runs
 
 
-@functools.lru_cache(maxsize=512)
-def _plan(kind, N, image, channels, filters, groups, window, itemsize):
-    """What is known from the shapes alone. ``kind``: 'forward' or 'adjoint'; channels and
-    filters of one group, of the convolution that is run."""
-    lanes_ = BITS // (8 * itemsize)
-    taps = (forward_taps if kind == "forward" else adjoint_taps)(window, *image)
-    out = window.output_shape(*image)
-    (H, W), (Ho, Wo) = (image, out) if kind == "forward" else (out, image)
-    neighbours = all(j.step_v == 1 for j in taps.jobs) and all(f[3] == 1 for f in taps.planes)
-    wide = 1 if neighbours or N <= lanes_ else 2
-    L = lanes_ * wide
-    size = (H * W | 1) * L
-    area = window.kh * window.kw
-    step = area if kind == "forward" else filters * area
-    strips, table, weights, at = [], [], [], 0
+class _Job(NamedTuple):
+    """One phase of the output, and what its taps see."""
+
+    form: object  # planes.Job
+    lines: list  # rows that taps see from output row 0, and columns from output column 0
+    columns: list
+    steps: tuple  # by how much that moves from one output row and column to the next
+    numbers: dict  # (line, column) -> number of the tap
+    rows: list  # for each output row, (first, stop) of the lines inside the image
+    spans: list  # for each output column, (first, stop) of the columns
+
+
+def _jobs(taps, H, W):
+    jobs = []
     for job in taps.jobs:
         numbers = {}
         for number, plane, r, q in job.taps:
@@ -210,27 +209,63 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
         lines, columns = (sorted({key[axis] for key in numbers}) for axis in (0, 1))
         _, sh, _, sv = taps.planes[0]
         rows, spans = _axis(lines, sh, job.P, H), _axis(columns, sv, job.Q, W)
-        for low, high in sorted(set(rows)):
-            seen, first = lines[low:high], len(table)
-            order = [(a, b, c) for b in columns for a in seen for c in range(channels)]
+        jobs.append(_Job(job, lines, columns, (sh, sv), numbers, rows, spans))
+    return jobs
+
+
+def _width(jobs, N, lanes_):
+    """(registers of images that a unit has, neighbours that a strip may have) for the shortest
+    time. Two registers of one pixel are never too few, three of neighbours save loads."""
+    together = WIDTH if all(j.form.step_v == j.steps[1] == 1 for j in jobs) else 1
+
+    def time(form):
+        wide, together = form
+        work = 0
+        for job in jobs:
+            for v, number in _runs(job.spans, together):
+                left, right = job.spans[v]
+                work += max(1.2, number * wide) * (right - left) * sum(b - a for a, b in job.rows)
+        return -(-N // (lanes_ * wide)) * work
+
+    return min([(1, together), (2, 1)], key=time)
+
+
+@functools.lru_cache(maxsize=512)
+def _plan(kind, N, image, channels, filters, groups, window, itemsize):
+    """What is known from the shapes alone. ``kind``: 'forward' or 'adjoint'; channels and
+    filters of one group, of the convolution that is run."""
+    lanes_ = BITS // (8 * itemsize)
+    out = window.output_shape(*image)
+    (H, W), (Ho, Wo) = (image, out) if kind == "forward" else (out, image)
+    jobs = _jobs((forward_taps if kind == "forward" else adjoint_taps)(window, *image), H, W)
+    wide, together = _width(jobs, N, lanes_)
+    L = lanes_ * wide
+    size = (H * W | 1) * L  # odd: channels do not fall into the same places of a cache
+    # filters are (O, C, taps); the adjoint's rows are C, its depth (O, taps)
+    area = window.kh * window.kw
+    step = area if kind == "forward" else filters * area
+    strips, table, weights, at = [], [], [], 0
+    for job in jobs:
+        form, (sh, sv) = job.form, job.steps
+        for low, high in sorted(set(job.rows)):
+            seen, first = job.lines[low:high], len(table)
+            order = [(a, b, c) for b in job.columns for a in seen for c in range(channels)]
             table += [c * size + ((a - seen[0]) * W + b) * L for a, b, c in order]
-            weights.append(
-                (at, np.array([c * step + numbers[a, b] for a, b, c in order], np.int64))
-            )
+            numbers = [c * step + job.numbers[a, b] for a, b, c in order]
+            weights.append((at, np.array(numbers, np.int64)))
             per = len(seen) * channels
-            for u in [u for u in range(job.P) if rows[u] == (low, high)]:
+            for u in [u for u in range(form.P) if job.rows[u] == (low, high)]:
                 line = (seen[0] + u * sh) * W if seen else 0
-                for v, number in _runs(spans, WIDTH // wide if neighbours else 1):
-                    left, right = spans[v]
-                    pixel = (job.h + u * job.step_h) * Wo + job.v + v * job.step_v
+                for v, number in _runs(job.spans, together):
+                    left, right = job.spans[v]
+                    pixel = (form.h + u * form.step_h) * Wo + form.v + v * form.step_v
                     strips.append((
                         number * wide, (line + v * sv) * L, at, len(order), left * per,
                         first + left * per, (right - left) * per, pixel * L,
                     ))  # fmt: skip
             at += len(order) * filters * groups
     heights = [(k * filters + o, n) for k in range(groups) for o, n in panels(filters)]
-    units = -(-N // L)
-    splits = max(1, min(-(-_UNITS // units), len(heights) // groups))
+    splits = max(1, min(-(-_UNITS // -(-N // L)), len(heights) // groups))
     chunk = max(1, _RESULTS // (heights[0][1] * Ho * Wo * L * itemsize))
     g = _Grid(channels, groups, H * W, Ho * Wo, L, size, chunk, splits)
     return _Plan(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.kernels.jit import part
-from tinyconv.kernels.simd import copy_every
+from tinyconv.kernels.simd import copy_rows
 
 #: bytes of planes at work at a time: with a panel of weights they stay in the L2 cache
 _BUDGET = 3 << 17
@@ -179,20 +179,24 @@ def place(x, n0, n1, c0, u0, g, table, planes):
     is left so. But where images are cut into blocks, the rows outside are not always the same.
     """
     C = g.channels * g.groups
-    for c in range(g.channels):
-        for f in range(g.planes):
-            h0, sh, v0, sw = table[f, 0], table[f, 1], table[f, 2], table[f, 3]
-            start, count = table[f, 4], table[f, 5] - table[f, 4]
+    for f in range(g.planes):
+        h0, sh, v0, sw = table[f, 0] + u0 * table[f, 1], table[f, 1], table[f, 2], table[f, 3]
+        start, count = table[f, 4], table[f, 5] - table[f, 4]
+        first = min(max(0, (sh - 1 - h0) // sh), g.plane_rows)
+        last = max(first, min(g.plane_rows, (g.H - 1 - h0) // sh + 1))
+        for c in range(g.channels):
             to = (c * g.planes + f) * g.size + start
             for n in range(n0, n1):
-                of = (n * C + c0 + c) * g.H * g.W + v0 + start * sw
-                for r in range(g.plane_rows):
-                    h = h0 + (u0 + r) * sh
-                    if h >= 0 and h < g.H:
-                        copy_every(planes, to, x, of + h * g.W, sw, count)
-                    elif g.blocks > 1:
-                        planes[to : to + count] = 0
-                    to += g.pitch
+                of = ((n * C + c0 + c) * g.H + h0 + first * sh) * g.W + v0 + start * sw
+                if g.blocks > 1:
+                    for r in range(first):
+                        planes[to + r * g.pitch : to + r * g.pitch + count] = 0
+                    for r in range(last, g.plane_rows):
+                        planes[to + r * g.pitch : to + r * g.pitch + count] = 0
+                copy_rows(
+                    planes, to + first * g.pitch, g.pitch, x, of, sh * g.W, sw, last - first, count
+                )
+                to += g.plane_rows * g.pitch
 
 
 __all__ = ["Grid", "Job", "Taps", "adjoint_taps", "forward_taps", "layout", "offsets", "place"]

@@ -375,23 +375,32 @@ def copy(to, i, of, j, count):
 
 
 @part
-def copy_every(to, i, of, j, step, count):
-    """to[i : i + count] = of[j : j + step count : step] of flat arrays."""
+def copy_rows(to, i, pitch, of, j, stride, step, rows, count):
+    """to[i + r pitch + q] = of[j + r stride + q step] for ``rows`` rows of ``count`` numbers."""
     n = lanes(to)
     if step == 1:
-        for q in range(0, count, n):
-            store_some(to, i + q, load_some(of, j + q, count - q), count - q)
+        for r in range(rows):
+            at, begin = i + r * pitch, j + r * stride
+            for q in range(0, count - n + 1, n):
+                store(to, at + q, load(of, begin + q))
+            if count % n:
+                q = count - count % n
+                store_some(to, at + q, load_some(of, begin + q, count - q), count - q)
     elif step == 2:
-        for q in range(0, count, n):
-            left = 2 * (count - q) - 1
-            low, high = load_some(of, j + 2 * q, left), load_some(of, j + 2 * q + n, left - n)
-            store_some(to, i + q, evens(low, high), count - q)
+        for r in range(rows):
+            at, begin = i + r * pitch, j + r * stride
+            for q in range(0, count, n):
+                left = 2 * (count - q) - 1
+                low = load_some(of, begin + 2 * q, left)
+                high = load_some(of, begin + 2 * q + n, left - n)
+                store_some(to, at + q, evens(low, high), count - q)
     else:
-        for q in range(count):
-            put(to, i + q, get(of, j + q * step))
+        for r in range(rows):
+            for q in range(count):
+                put(to, i + r * pitch + q, get(of, j + r * stride + q * step))
 
 
 __all__ = [
-    "BITS", "add", "copy", "copy_every", "evens", "first", "fma", "gate", "get", "lanes", "load", "load_between", "load_some", "positive", "put", "splat", "spread",
+    "BITS", "add", "copy", "copy_rows", "evens", "first", "fma", "gate", "get", "lanes", "load", "load_between", "load_some", "positive", "put", "splat", "spread",
     "store", "store_some", "total", "zeros", "zipped",
 ]  # fmt: skip
