@@ -25,7 +25,9 @@ from tinyconv.kernels.simd import (
     load_some,
     positive,
     put,
+    store,
     store_some,
+    zipped,
 )
 from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, dot, dot_cell, multiply, panels
 
@@ -56,7 +58,7 @@ def _convolve(
         space = x
     else:
         space = np.zeros(g.channels * g.planes * g.size + g.pitch + 2 * strip, x.dtype)
-    result = np.empty(ROWS * strip, x.dtype)
+    result = np.empty(2 * ROWS * strip, x.dtype)
     per_group = len(panels) // g.groups
     O = panels[-1, 0] + panels[-1, 1]
     N = len(y) // (O * Ho * Wo)
@@ -65,88 +67,130 @@ def _convolve(
         split, where = unit % g.splits, unit // g.splits
         block, n0 = where % g.blocks, where // g.blocks * g.images
         n1 = min(n0 + g.images, N)
+        u0 = block * g.rows
         first, last = per_group * split // g.splits, per_group * (split + 1) // g.splits
         for group in range(g.groups):
             base = 0
             if as_it_lies:
                 base = (n0 * g.groups + group) * g.channels * g.size
             elif placed != where or g.groups > 1:
-                place(x, n0, n1, group * g.channels, block * g.rows, g, planes, space)
+                place(x, n0, n1, group * g.channels, u0, g, planes, space)
                 placed = where
             for j in range(len(jobs)):
-                io, depth, iw, P, Q = jobs[j, 0], jobs[j, 1], jobs[j, 2], jobs[j, 3], jobs[j, 4]
-                u0 = block * g.rows
+                job = jobs[j]
+                io, depth, iw, P, Q = job[0], job[1], job[2], job[3], job[4]
+                v, step_v = job[6], job[8]
                 rows = min(g.rows, P - u0)
-                if rows < 1 or Q < 1:
+                # phases of the columns are made in pairs, so that whole rows can be written
+                pair = step_v == 2 and v == 0 and Wo > 1
+                if rows < 1 or Q < 1 or (step_v == 2 and v == 1):
                     continue
                 run = ((n1 - n0 - 1) * g.plane_rows + rows - 1) * g.pitch + Q
+                by_rows = step_v == 1 and Q % n == 0 and Q >= 2 * n
                 for p in range(group * per_group + first, group * per_group + last):
                     o, height = panels[p, 0], panels[p, 1]
-                    for t in range(0, run, strip):
-                        width = min(WIDTH, (run - t + n - 1) // n)
-                        if as_it_lies:
-                            # no reading behind the image: the last strip ends where it ends
-                            t = min(t, run - width * n)
+                    t = 0
+                    while t < run:
+                        line, column = t // g.pitch, t % g.pitch
+                        image, line = line // g.plane_rows, line % g.plane_rows
+                        if line >= rows:
+                            t = (image + 1) * g.plane_rows * g.pitch
+                            continue
+                        if column >= Q:
+                            t += g.pitch - column
+                            continue
+                        at = ((n0 + image) * O + o) * Ho
+                        at = (at + job[5] + (u0 + line) * job[7]) * Wo + v + column * step_v
+                        if by_rows:
+                            width = min(WIDTH, (Q - column) // n)
+                        else:
+                            width = min(WIDTH, (run - t + n - 1) // n)
+                            if as_it_lies and t > run - width * n:
+                                # no reading behind the image: the last strip ends where it ends
+                                at -= t - (run - width * n)
+                                t = run - width * n
+                        of = base + t
+                        t += width * n
+                        if by_rows or as_it_lies:
+                            multiply(
+                                height, width, w, iw + o * depth, bias, o, space, of, table, io,
+                                depth, y, at, Ho * Wo,
+                            )  # fmt: skip
+                            if add_residual or relu:
+                                _finish(y, residual, at, Ho * Wo, height, width, add_residual, relu)
+                            if by_rows and column + width * n == Q:
+                                t += g.pitch - Q
+                            continue
                         multiply(
-                            height, width, w, iw + o * depth, bias, o, space, base + t, table, io,
-                            depth, result, 0, strip,
+                            height, width, w, iw + o * depth, bias, o, space, of, table, io, depth,
+                            result, 0, strip,
                         )  # fmt: skip
+                        if pair:
+                            other = jobs[j + 1]
+                            multiply(
+                                height, width, w, other[2] + o * other[1], bias, o, space, of, table,
+                                other[0], other[1], result, ROWS * strip, strip,
+                            )  # fmt: skip
                         _write(
-                            result, strip, height, residual, y, add_residual, relu,
-                            n0 * O + o, O, Ho, Wo, u0, rows, t, run, g, jobs[j],
+                            result, strip, height, residual, y, add_residual, relu, pair, at,
+                            O, Ho, Wo, rows, line, column, min(strip, run - of + base), g, job,
                         )  # fmt: skip
 
 
 @part
-def _write(
-    result,
-    strip,
-    height,
-    residual,
-    y,
-    add_residual,
-    relu,
-    plane,
-    O,
-    Ho,
-    Wo,
-    u0,
-    rows,
-    t,
-    run,
-    g,
-    job,
-):
-    """Put one strip of ``height`` filters, which begins at pixel t of the run, where it belongs."""
-    Q, h, v, step_h, step_v = job[4], job[5], job[6], job[7], job[8]
+def _finish(y, residual, at, pitch, height, width, add_residual, relu):
+    """What comes after the sums, where these stand in y already."""
     n = lanes(y)
-    line, column = t // g.pitch, t % g.pitch
-    image, line = line // g.plane_rows, line % g.plane_rows
-    done, end = 0, min(strip, run - t)
+    for r in range(height):
+        for q in range(at + r * pitch, at + r * pitch + width * n, n):
+            value = load(y, q)
+            if add_residual:
+                value = add(value, load(residual, q))
+            if relu:
+                value = positive(value)
+            store(y, q, value)
+
+
+@part
+def _write(
+    result, strip, height, residual, y, add_residual, relu, pair, at, O, Ho, Wo, rows,
+    line, column, end, g, job,
+):  # fmt: skip
+    """Put one strip of ``height`` filters, which begins at (line, column) of an image and at y[at],
+    where it belongs: a piece of a row at a time."""
+    Q, step_h, step_v = job[4], job[7], job[8]
+    n = lanes(y)
+    done = 0
     while done < end:
         count = min(g.pitch - column, end - done)
         wanted = min(count, Q - column)
         if line < rows and wanted > 0:
-            at = ((plane + image * O) * Ho + h + (u0 + line) * step_h) * Wo + v + column * step_v
             for r in range(height):
-                of = r * strip + done
+                of, to = r * strip + done, at + r * Ho * Wo
                 if step_v == 1:
                     for q in range(0, wanted, n):
                         value = load(result, of + q)
                         if add_residual:
-                            value = add(value, load_some(residual, at + q, wanted - q))
+                            value = add(value, load_some(residual, to + q, wanted - q))
                         if relu:
                             value = positive(value)
-                        store_some(y, at + q, value, wanted - q)
+                        store_some(y, to + q, value, wanted - q)
+                elif pair:
+                    left = min(2 * wanted, Wo - 2 * column)
+                    for q in range(0, wanted, n):
+                        even, odd = load(result, of + q), load(result, ROWS * strip + of + q)
+                        store_some(y, to + 2 * q, zipped(even, odd, 0), left - 2 * q)
+                        store_some(y, to + 2 * q + n, zipped(even, odd, 1), left - 2 * q - n)
                 else:
                     for q in range(wanted):
-                        put(y, at + q * step_v, get(result, of + q))
-                at += Ho * Wo
+                        put(y, to + q * step_v, get(result, of + q))
         done += count
+        at += step_h * Wo - column * step_v
         column = 0
         line += 1
         if line == g.plane_rows:
-            image, line = image + 1, 0
+            line = 0
+            at += (O * Ho - g.plane_rows * step_h) * Wo
 
 
 @kernel

@@ -232,7 +232,7 @@ def _collect(sums, panels, cell, block, tiles, gw, start, stop):
 
 
 @kernel
-def _pack(w, packed, panels, rows, depth_of, base, start, stop):
+def pack(w, packed, panels, rows, depth_of, base, start, stop):
     """Panels start:stop of packed[base:], each (depth, rows), from w[rows[o] + depth_of[k]]."""
     depth = len(depth_of)
     for p in range(start, stop):
@@ -250,7 +250,7 @@ def _packed(w, plan, rows):
     flat = w.reshape(-1)
     for job, depth_of in zip(plan.jobs, plan.weights):
         parallel.run(
-            lambda _, a, b, at=job[2], of=depth_of: _pack(
+            lambda _, a, b, at=job[2], of=depth_of: pack(
                 flat, packed, plan.panels, rows, of, at, a, b
             ),
             parallel.chunks(len(plan.panels), len(rows) * len(depth_of) * 4),

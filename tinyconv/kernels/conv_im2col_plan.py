@@ -68,7 +68,8 @@ def _layouts(taps, N, channels, filters, groups, image, itemsize, lanes_):
                     continue
                 laid = _LAY * lines * images * (rows + below) * blocks
                 cycles = _cost(jobs, table, images * cells, rows, channels * filters, lanes_)
-                for splits in (1, 2, 4)[: 1 if N * blocks > 8 else len(panels(filters))]:
+                most = 1 if N * blocks > 8 else len(panels(filters))
+                for splits in [s for s in (1, 2, 4) if s <= most]:
                     units = -(-N // images) * blocks * splits
                     rounds = -(-units // _TOGETHER) * _TOGETHER + 0.5
                     found.append(

@@ -20,6 +20,7 @@ import numpy as np
 
 from tinyconv.kernels import parallel
 from tinyconv.kernels.columns import aligned
+from tinyconv.kernels.conv_im2col import pack, weight_gradient
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.planes import adjoint_taps, forward_taps
@@ -152,19 +153,6 @@ def _scatter(
         )  # fmt: skip
 
 
-@kernel
-def _pack(w, packed, panels, rows, depth_of, base, start, stop):
-    """Panels start:stop of packed[base:], each (depth, rows), from w[rows[o] + depth_of[k]]."""
-    depth = len(depth_of)
-    for p in range(start, stop):
-        o, height = panels[p, 0], panels[p, 1]
-        for r in range(height):
-            of, to = rows[o + r], base + o * depth + r
-            for k in range(depth):
-                put(packed, to, get(w, of + depth_of[k]))
-                to += height
-
-
 def _axis(places, step, count, size):
     """The places that each of ``count`` outputs sees inside 0..size: [(first, stop), ...] of
     ``places``, which are sorted; output u sees places[k] + u step."""
@@ -280,7 +268,7 @@ def _run(x, w, rows, bias, residual, relu, y, plan):
     packed = np.empty(max(1, sum(len(of) * len(rows) for _, of in plan.weights)), w.dtype)
     for at, of in plan.weights:
         parallel.run(
-            lambda _, a, b, at=at, of=of: _pack(flat, packed, plan.panels, rows, of, at, a, b),
+            lambda _, a, b, at=at, of=of: pack(flat, packed, plan.panels, rows, of, at, a, b),
             parallel.chunks(len(plan.panels), len(rows) * len(of) * 4),
         )
     work = y.size * max(len(of) for _, of in plan.weights)
@@ -318,3 +306,6 @@ def input_gradient(gy, w, window, groups, image):
     rows = (np.arange(groups)[:, None] * Og * Cg + np.arange(Cg)).reshape(-1) * area
     _run(gy, w, rows, np.zeros(Cg * groups, gy.dtype), None, False, gx, plan)
     return gx
+
+
+__all__ = ["forward", "input_gradient", "weight_gradient"]

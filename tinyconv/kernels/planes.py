@@ -20,7 +20,7 @@ from tinyconv.kernels.jit import part
 from tinyconv.kernels.simd import copy_rows
 
 #: bytes of planes at work at a time: with a panel of weights they stay in the L2 cache
-_BUDGET = 3 << 17
+_BUDGET = 1 << 19
 #: units of work to aim at, so that threads have something to share
 UNITS = 8
 
