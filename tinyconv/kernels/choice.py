@@ -9,6 +9,7 @@ ALGORITHMS = {
     "im2col": "conv_im2col",
     "direct": "conv_direct",
     "winograd": "conv_winograd",
+    "pointwise": "conv_pointwise",
     "depthwise": "conv_depthwise",
 }
 
@@ -27,9 +28,9 @@ def conv_algorithm(name):
     Args:
         name: ``'naive'`` (seven loops, as the definition reads), ``'im2col'`` (columns laid out,
             then a matrix product), ``'direct'`` (the product without the columns),
-            ``'winograd'`` (3 x 3 without stride or dilation, with fewer multiplications) or
-            ``'depthwise'`` (each filter sees one channel). Where the last two cannot do a
-            convolution, ``'direct'`` does. None for the library's own choice.
+            ``'winograd'`` (3 x 3 without stride or dilation, with fewer multiplications),
+            ``'pointwise'`` (1 x 1) or ``'depthwise'`` (each filter sees one channel). What the
+            last three cannot do, ``'direct'`` does. None for the library's own choice.
 
     Raises:
         ValueError: for an unknown name.
@@ -55,6 +56,8 @@ def supports(name, window, groups, channels, filters):
     if name == "winograd":
         shape = window.kh, window.kw, window.sh, window.sw, window.dh, window.dw
         return shape == (3, 3, 1, 1, 1, 1) and max(window[4:8]) <= 2
+    if name == "pointwise":
+        return window[:8] == (1, 1, 1, 1, 0, 0, 0, 0)
     if name == "depthwise":
         return groups == channels and filters % channels == 0 and window.sw <= 2
     return True
@@ -86,6 +89,10 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
         and channels * filters >= 160 * groups * groups
     ):
         return "winograd"
+    if supports("pointwise", window, groups, channels, filters):
+        # large images fill strips by themselves
+        small = x_shape[2] * x_shape[3] < 400 or x_shape[0] < 4
+        return "pointwise" if small and direction != "weight_gradient" else "direct"
     if _im2col_pays(direction, x_shape, filters // groups, window):
         return "im2col"
     return "direct"
@@ -95,8 +102,6 @@ def _im2col_pays(direction, x_shape, filters, window):
     """Whether laying out columns costs less than the pixels that planes compute in vain."""
     H, W = x_shape[2:]
     Ho, Wo = window.output_shape(H, W)
-    if window[:8] == (1, 1, 1, 1, 0, 0, 0, 0):
-        return False
     if direction == "input_gradient":
         rows, columns, P, Q = H, W, -(-H // window.sh), -(-W // window.sw)
         reach_h, reach_w = (window.kh - 1) // window.sh, (window.kw - 1) // window.sw

@@ -34,6 +34,8 @@ from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, dot, dot_cell
 #: how many sums the shares of a weight gradient may have in all: where there are many weights
 #: it is shared out by filters, not by images
 _SUMS = 1 << 19
+#: bytes that stay in the first cache beside what else passes through it
+_NEAR = 3 << 13
 
 
 class _Plan(NamedTuple):
@@ -225,19 +227,25 @@ def _weigh(
                     of_x, of_gy = (n0 * C + group * g.channels) * area, (n0 * O + group * Og) * area
                 else:
                     place(x, n0, n1, group * g.channels, u0, g, planes, space)
-                for p in range(shares[s, 0], shares[s, 1]):
-                    o, height = panels[p, 0], panels[p, 1]
-                    if not as_it_lies:
-                        _rows(
-                            gy, n0, n1, group * Og + o, O, height, u0, count, Ho, Wo, g, rows,
-                            o * pitch, pitch, length,
-                        )  # fmt: skip
-                    at = (group * len(panels) + p) * tiles * cell
+                # rows of a few panels stay in the first cache while all taps pass over them
+                some = max(1, _NEAR // (DOT_ROWS * length * x.itemsize))
+                for begin in range(shares[s, 0], shares[s, 1], some):
+                    end = min(begin + some, shares[s, 1])
+                    for p in range(begin, end):
+                        if not as_it_lies:
+                            o, height = panels[p, 0], panels[p, 1]
+                            _rows(
+                                gy, n0, n1, group * Og + o, O, height, u0, count, Ho, Wo, g, rows,
+                                o * pitch, pitch, length,
+                            )  # fmt: skip
                     for k in range(tiles):
-                        dot(
-                            height, rows, of_gy + o * pitch, pitch, space, of_x, table,
-                            k * DOT_TAPS, length, to, at + k * cell,
-                        )  # fmt: skip
+                        for p in range(begin, end):
+                            o, height = panels[p, 0], panels[p, 1]
+                            at = ((group * len(panels) + p) * tiles + k) * cell
+                            dot(
+                                height, rows, of_gy + o * pitch, pitch, space, of_x, table,
+                                k * DOT_TAPS, length, to, at,
+                            )  # fmt: skip
 
 
 @kernel
@@ -274,15 +282,14 @@ def _rows(gy, n0, n1, o, O, height, u0, count, Ho, Wo, g, rows, to, pitch, lengt
 
 
 @kernel
-def _pack(w, packed, panels, rows, depth_of, base, start, stop):
-    """Panels start:stop of packed[base:], each (depth, rows), from w[rows[o] + depth_of[k]]."""
-    depth = len(depth_of)
+def _pack(w, packed, panels, rows, depths, start, stop):
+    depth = len(depths)
     for p in range(start, stop):
         o, height = panels[p, 0], panels[p, 1]
-        to = base + o * depth
+        to = o * depth
         for k in range(depth):
             for r in range(height):
-                put(packed, to + r, get(w, rows[o + r] + depth_of[k]))
+                put(packed, to + r, get(w, rows[o + r] + depths[k]))
             to += height
 
 
@@ -315,20 +322,21 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
     return _Plan(grid, planes, jobs, table, every, numbers, lies)
 
 
-def _pack_some(w, packed, panels, rows, depth_of, base, _, start, stop):
-    _pack(w, packed, panels, rows, depth_of, base, start, stop)
+def pack_panels(w, panels, rows, depths):
+    """Weights panel by panel, each (depth, filters): filter o's k-th is w[rows[o] + depths[k]]."""
+    packed = np.empty(max(1, len(depths) * len(rows)), w.dtype)
+    flat = w.reshape(-1)
+    parallel.run(
+        lambda _, start, stop: _pack(flat, packed, panels, rows, depths, start, stop),
+        parallel.chunks(len(panels), packed.size * 8),
+    )
+    return packed
 
 
 def _packed(w, plan, rows):
-    """The weights of all jobs, panel by panel."""
-    packed = np.empty(max(1, sum(len(d) * len(rows) for d in plan.weights)), w.dtype)
-    flat = w.reshape(-1)
-    for job, depth_of in zip(plan.jobs, plan.weights):
-        parallel.run(
-            functools.partial(_pack_some, flat, packed, plan.panels, rows, depth_of, job[2]),
-            parallel.chunks(len(plan.panels), len(rows) * len(depth_of) * 8),
-        )
-    return packed
+    """The weights of all jobs, one after the other."""
+    parts = [pack_panels(w, plan.panels, rows, depths) for depths in plan.weights if len(depths)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(1, w.dtype)])
 
 
 def _run(x, packed, bias, residual, relu, y, plan):

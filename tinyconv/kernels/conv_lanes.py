@@ -20,7 +20,8 @@ import numpy as np
 
 from tinyconv.kernels import parallel
 from tinyconv.kernels.columns import aligned
-from tinyconv.kernels.conv_im2col import pack, weight_gradient
+from tinyconv.kernels.conv_im2col import pack
+from tinyconv.kernels.conv_lanes_weight import weight_gradient
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.planes import adjoint_taps, forward_taps

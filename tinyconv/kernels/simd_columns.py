@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from tinyconv.kernels.simd import Vector, _address, _masked
+from tinyconv.kernels.simd import Vector, _address, _mask, _masked
 
 
 def _every_other(builder, vector, count):
@@ -102,15 +102,7 @@ def transpose(
             return builder.select(builder.icmp_signed("<", wanted, most), wanted, last)
 
         rows = [builder.load(place(0, row(i, args[3])), align=align) for i in range(lanes)]
-        half = lanes // 2
-        while half:
-            for i in [i for i in range(lanes) if not i & half]:
-                a, b = rows[i], rows[i + half]
-                upper = [k if not k & half else k - half + lanes for k in range(lanes)]
-                lower = [k + half if not k & half else k + lanes for k in range(lanes)]
-                rows[i] = builder.shuffle_vector(a, b, ir.Constant(numbers, upper))
-                rows[i + half] = builder.shuffle_vector(a, b, ir.Constant(numbers, lower))
-            half //= 2
+        rows = _transposed(builder, rows, numbers)
 
         def write(added):
             zero = ir.Constant(kind, [0.0] * lanes)
@@ -136,4 +128,66 @@ def transpose(
     return types.void(*kinds), codegen
 
 
-__all__ = ["load_apart", "store_apart", "transpose"]
+@intrinsic
+def turn(typingctx, x, ix, pitch_x, rows, columns, y, iy, pitch_y):
+    """y[iy + j pitch_y + i] = x[ix + i pitch_x + j] for ``rows`` i and ``columns`` j, at most a
+    register-full each and at least one; nothing else is touched."""
+    vector = Vector(y.dtype)
+
+    def codegen(context, builder, signature, args):
+        kind, lanes, kinds = vector.llvm_type(), vector.lanes, signature.args
+        align = ir.Constant(ir.IntType(32), y.dtype.bitwidth // 8)
+        zero = ir.Constant(kind, [0.0] * lanes)
+        numbers = ir.VectorType(ir.IntType(32), lanes)
+
+        def place(array, at, pitch, number, most):
+            wanted, last = ir.Constant(most.type, number), ir.Constant(most.type, 1)
+            last = builder.sub(most, last)
+            number = builder.select(builder.icmp_signed("<", wanted, most), wanted, last)
+            pointer = builder.gep(array, [builder.add(at, builder.mul(number, pitch))])
+            return builder.bitcast(pointer, kind.as_pointer())
+
+        source = context.make_array(kinds[0])(context, builder, args[0]).data
+        target = context.make_array(kinds[5])(context, builder, args[5]).data
+        _, ix, pitch_x, rows, columns, _, iy, pitch_y = args
+        mask, values = _mask(builder, vector, columns), []
+        for i in range(lanes):
+            pointer = place(source, ix, pitch_x, i, rows)
+            function = _masked(
+                builder, "load", vector, (kind, [pointer.type, align.type, mask.type, kind])
+            )
+            values.append(builder.call(function, [pointer, align, mask, zero]))
+        values = _transposed(builder, values, numbers)
+        mask = _mask(builder, vector, rows)
+        # backwards: what has no place of its own goes to the last one's, and is written over
+        for j in reversed(range(lanes)):
+            pointer = place(target, iy, pitch_y, j, columns)
+            function = _masked(
+                builder,
+                "store",
+                vector,
+                (ir.VoidType(), [kind, pointer.type, align.type, mask.type]),
+            )
+            builder.call(function, [values[j], pointer, align, mask])
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, n, n, y, n, n), codegen
+
+
+def _transposed(builder, rows, numbers):
+    """A square of registers, transposed: log2(lanes) rounds that exchange halves."""
+    rows, lanes = list(rows), len(rows)
+    half = lanes // 2
+    while half:
+        for i in [i for i in range(lanes) if not i & half]:
+            a, b = rows[i], rows[i + half]
+            upper = [k if not k & half else k - half + lanes for k in range(lanes)]
+            lower = [k + half if not k & half else k + lanes for k in range(lanes)]
+            rows[i] = builder.shuffle_vector(a, b, ir.Constant(numbers, upper))
+            rows[i + half] = builder.shuffle_vector(a, b, ir.Constant(numbers, lower))
+        half //= 2
+    return rows
+
+
+__all__ = ["load_apart", "store_apart", "transpose", "turn"]

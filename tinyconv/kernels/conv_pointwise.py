@@ -1,0 +1,178 @@
+"""1 x 1 convolution without stride or padding: for each pixel a product of weights and channels.
+
+No taps, so no rows: the pixels of all images are one long run, cut into strips. A strip of all
+channels is laid side by side once and then meets every filter from a near cache; a few filters
+read it where it lies.
+"""
+
+import functools
+
+import numpy as np
+
+from tinyconv.kernels import parallel
+from tinyconv.kernels.conv_direct import pack_panels, weight_gradient
+from tinyconv.kernels.jit import kernel, part
+from tinyconv.kernels.memory import empty
+from tinyconv.kernels.simd import (
+    BITS,
+    add,
+    copy_rows,
+    lanes,
+    load,
+    load_some,
+    positive,
+    store,
+    store_some,
+)
+from tinyconv.kernels.tile import ROWS, WIDTH, multiply, panels
+
+__all__ = ["forward", "input_gradient", "weight_gradient"]
+
+#: filters from which laying strips side by side costs less than it saves
+_FILTERS = 32
+#: units of work to aim at
+_UNITS = 8
+
+
+@kernel
+def _convolve(
+    x, w, bias, residual, y, N, C, O, area, groups, table, panels, splits, packing, add_residual,
+    relu, start, stop,
+):  # fmt: skip
+    """Units start:stop of y = act(w x + bias + residual); all arrays flat, ``area`` pixels to an
+    image; a unit is a strip of pixels and a share of each group's filters."""
+    n = lanes(x)
+    strip = WIDTH * n
+    Cg, Og = C // groups, O // groups
+    per_group = len(panels) // groups
+    space = np.zeros(Cg * strip, x.dtype)
+    result = np.empty(ROWS * strip, x.dtype)
+    for unit in range(start, stop):
+        t, split = unit // splits * strip, unit % splits
+        count = min(strip, N * area - t)
+        width = (count + n - 1) // n
+        image, pixel = t // area, t % area
+        whole = pixel + strip <= area and count == strip
+        first, last = per_group * split // splits, per_group * (split + 1) // splits
+        for group in range(groups):
+            of = (image * C + group * Cg) * area + pixel
+            if packing or not whole:
+                _lay(x, of, pixel, C, Cg, area, count, space)
+            for p in range(group * per_group + first, group * per_group + last):
+                o, height = panels[p, 0], panels[p, 1]
+                at = (image * O + o) * area + pixel
+                if not whole:
+                    multiply(
+                        height, width, w, o * Cg, bias, o, space, 0, table, Cg, Cg, result, 0, strip
+                    )
+                    _write(
+                        result,
+                        strip,
+                        height,
+                        residual,
+                        y,
+                        at,
+                        pixel,
+                        O,
+                        area,
+                        count,
+                        add_residual,
+                        relu,
+                    )
+                    continue
+                if packing:
+                    multiply(
+                        height, width, w, o * Cg, bias, o, space, 0, table, Cg, Cg, y, at, area
+                    )
+                else:
+                    multiply(height, width, w, o * Cg, bias, o, x, of, table, 0, Cg, y, at, area)
+                if add_residual or relu:
+                    for r in range(height):
+                        for q in range(at + r * area, at + r * area + strip, n):
+                            value = load(y, q)
+                            if add_residual:
+                                value = add(value, load(residual, q))
+                            if relu:
+                                value = positive(value)
+                            store(y, q, value)
+
+
+@part
+def _lay(x, of, pixel, C, Cg, area, count, space):
+    """Lay ``count`` pixels of Cg channels from x[of] on side by side, over the ends of images."""
+    strip = WIDTH * lanes(x)
+    done = 0
+    while done < count:
+        some = min(count - done, area - pixel)
+        copy_rows(space, done, strip, x, of, area, 1, Cg, some)
+        of += C * area - pixel
+        pixel = 0
+        done += some
+
+
+@part
+def _write(result, strip, height, residual, y, at, pixel, O, area, count, add_residual, relu):
+    """Put a strip that goes over the end of an image where it belongs."""
+    n = lanes(y)
+    done = 0
+    while done < count:
+        some = min(count - done, area - pixel)
+        for r in range(height):
+            of, to = r * strip + done, at + r * area
+            for q in range(0, some, n):
+                value = load(result, of + q)
+                if add_residual:
+                    value = add(value, load_some(residual, to + q, some - q))
+                if relu:
+                    value = positive(value)
+                store_some(y, to + q, value, some - q)
+        at += O * area - pixel
+        pixel = 0
+        done += some
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(N, channels, filters, groups, area, itemsize):
+    """(offsets where it lies and then side by side, panels, splits, packing, rows, depths)."""
+    strip = WIDTH * BITS // (8 * itemsize)
+    heights = panels(filters)
+    every = [(g * filters + o, n) for g in range(groups) for o, n in heights]
+    table = [c * area for c in range(channels)] + [c * strip for c in range(channels)]
+    strips = -(-N * area // strip)
+    splits = max(1, min(len(heights), _UNITS // strips))
+    # channels a power of two apart fall into the same places of a cache
+    packing = filters >= _FILTERS or area * itemsize % 1024 == 0
+    return np.array(table, np.int64), np.array(every, np.int64), splits, strips * splits, packing
+
+
+def _run(x, w, rows, depths, bias, groups, y, residual, relu):
+    N, O, H, W = y.shape
+    if not y.size:
+        return y
+    C = x.shape[1]
+    table, every, splits, units, packing = _plan(
+        N, C // groups, O // groups, groups, H * W, x.itemsize
+    )
+    packed = pack_panels(w, every, rows, depths)
+    arrays = [a.reshape(-1) for a in (x, packed, bias, y if residual is None else residual, y)]
+    rest = N, C, O, H * W, groups, table, every, splits, packing, residual is not None, relu
+    parallel.run(
+        lambda _, start, stop: _convolve(*arrays, *rest, start, stop),
+        parallel.chunks(units, y.size * (C // groups)),
+    )
+    return y
+
+
+def forward(x, w, bias, window, groups, residual=None, relu=False):
+    O, Cg = w.shape[:2]
+    y = empty((x.shape[0], O, *x.shape[2:]), x.dtype)
+    return _run(x, w, np.arange(O) * Cg, np.arange(Cg), bias, groups, y, residual, relu)
+
+
+def input_gradient(gy, w, window, groups, image):
+    O, Cg = w.shape[:2]
+    gx = empty((gy.shape[0], Cg * groups, *image), gy.dtype)
+    Og = O // groups
+    rows = (np.arange(groups)[:, None] * (Og * Cg) + np.arange(Cg)).reshape(-1)
+    bias = np.zeros(Cg * groups, gy.dtype)
+    return _run(gy, w, rows, np.arange(Og) * Cg, bias, groups, gx, None, False)
