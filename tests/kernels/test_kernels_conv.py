@@ -167,4 +167,85 @@ def test_an_unknown_algorithm_is_refused_with_the_names_there_are():
 def test_the_algorithm_is_put_back_after_an_error():
     with pytest.raises(ZeroDivisionError), conv_algorithm("naive"):
         raise ZeroDivisionError
-    assert tc.kernels.choice.chosen((1, 1, 4, 4), Window.of(2), 1) != "naive"
+    assert tc.kernels.choice.chosen("forward", (1, 1, 4, 4), 1, Window.of(2), 1, 4) != "naive"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(case=geometries())
+def test_a_residual_and_a_relu_come_after_the_sum(algorithm, dtype, case):
+    x_shape, w_shape, args, groups = case
+    x, w, b, residual, window = _arrays(x_shape, w_shape, args, dtype)
+    residual[0, 0, 0, 0] = np.nan
+    plain = naive.conv2d(x, w, b, groups=groups, **args) + residual
+    with conv_algorithm(algorithm):
+        added = tc.kernels.conv.forward(x, w, b, window, groups, residual, False)
+        both = tc.kernels.conv.forward(x, w, b, window, groups, residual, True)
+        cut = tc.kernels.conv.forward(x, w, b, window, groups, None, True)
+    _close(added, plain, dtype)
+    _close(both, np.where(plain <= 0, 0, plain), dtype)
+    without = naive.conv2d(x, w, b, groups=groups, **args)
+    _close(cut, np.where(without <= 0, 0, without), dtype)
+
+
+#: (N, C, O, kernel, H, W, stride, padding, groups): sizes at which work is cut in other places
+SIZES = [
+    (1, 5, 19, 3, 60, 71, 1, 1, 1),
+    (2, 3, 17, 7, 65, 64, 2, 3, 1),
+    (3, 70, 33, 1, 9, 11, 1, 0, 1),
+    (17, 9, 10, 5, 12, 12, 1, 2, 1),
+    (20, 6, 11, 3, 7, 7, 2, 1, 1),
+    (33, 12, 20, 5, 6, 8, 1, 0, 2),
+    (2, 8, 8, 3, 33, 31, 1, 1, 8),
+    (5, 40, 24, 1, 32, 32, 1, 0, 1),
+    (2, 16, 30, 1, 15, 16, 2, 0, 1),
+    (1, 130, 20, 3, 4, 4, 1, 1, 1),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("algorithm", [None, *ALGORITHMS])
+def test_sizes_that_are_cut_into_blocks(algorithm, size, dtype):
+    N, C, O, k, H, W, stride, padding, groups = size
+    args = dict(stride=stride, padding=(padding,) * 4)
+    x, w, b, gy, window = _arrays(
+        (N, C, H, W), (O // groups * groups, C // groups, k, k), args, dtype
+    )
+    gy /= np.sqrt(N * H * W)  # so that sums over all pixels have the size of one
+    with conv_algorithm("naive"):
+        wanted = _three(
+            x.astype(float), w.astype(float), b.astype(float), gy.astype(float), window, groups
+        )
+    with conv_algorithm(algorithm):
+        got = _three(x, w, b, gy, window, groups)
+    for a, z in zip(got, wanted):
+        assert a.dtype == dtype
+        scale = np.sqrt(C * k * k) if dtype == np.float32 else 1e-6
+        np.testing.assert_allclose(a, z, rtol=0, atol=1e-5 * scale)
+
+
+def _three(x, w, b, gy, window, groups):
+    return (
+        tc.kernels.conv.forward(x, w, b, window, groups),
+        tc.kernels.conv.input_gradient(gy, w, window, groups, x.shape[2:]),
+        tc.kernels.conv.weight_gradient(gy, x, window, groups),
+    )
+
+
+def test_the_choice_is_made_by_shape_and_always_one_that_can():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        N, H, W = (int(n) for n in rng.integers(1, 70, 3))
+        groups = int(rng.choice([1, 1, 2, 8]))
+        channels, filters = groups * int(rng.integers(1, 40)), groups * int(rng.integers(1, 40))
+        window = Window.of(
+            int(rng.integers(1, 6)), int(rng.integers(1, 3)), int(rng.integers(0, 4))
+        )
+        for direction in ("forward", "input_gradient", "weight_gradient"):
+            for itemsize in (4, 8):
+                args = direction, (N, channels, H, W), filters, window, groups, itemsize
+                name = tc.kernels.choice.chosen(*args)
+                assert name == tc.kernels.choice.chosen(*args)
+                assert tc.kernels.choice.supports(name, window, groups, channels, filters)
+                assert itemsize == 4 or name != "winograd"

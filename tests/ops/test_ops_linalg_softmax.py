@@ -1,5 +1,7 @@
 """Matrix product, softmax, log-softmax."""
 
+import itertools
+
 import naive
 import numpy as np
 import pytest
@@ -84,3 +86,39 @@ def test_softmax_chooses_pytorchs_old_default_dim():
         np.testing.assert_allclose(
             F.softmax(tc.from_numpy(np.ascontiguousarray(part))).numpy(), naive.softmax(part, dim)
         )
+
+
+@pytest.mark.parametrize("recorded", list(itertools.product([True, False], repeat=3)))
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_has_all_derivatives(recorded, bias, rng):
+    shapes = [(4, 3), (5, 3), (5,)][: 3 if bias else 2]
+    values = [tc.tensor(rng.standard_normal(s), dtype=tc.float64) for s in shapes]
+    for t, flag in zip(values, recorded):
+        t.requires_grad = flag
+    if any(recorded[: len(values)]):
+        inputs = [t for t in values if t.requires_grad]
+
+        def f(*given):
+            given = iter(given)
+            return tc.nn.functional.linear(*[next(given) if t.requires_grad else t for t in values])
+
+        tc.testing.assert_gradients(f, *inputs)
+
+
+@pytest.mark.parametrize("used", [u for u in itertools.product([True, False], repeat=3) if any(u)])
+def test_gradient_of_linear_where_a_part_is_used(used, rng):
+    x, w, b = (
+        tc.tensor(rng.standard_normal(s), dtype=tc.float64, requires_grad=True)
+        for s in [(4, 3), (5, 3), (5,)]
+    )
+    weights = [tc.tensor(rng.standard_normal(t.shape), dtype=tc.float64) for t in (x, w, b)]
+
+    def slopes(linear):
+        y = linear(x, w, b)
+        first = tc.autograd.grad((y * y).sum(), [x, w, b], create_graph=True)
+        penalty = sum((g * g * c).sum() for g, c, flag in zip(first, weights, used) if flag)
+        return tc.autograd.grad(penalty, [x, w, b], allow_unused=True, materialize_grads=True)
+
+    wanted = slopes(lambda x, w, b: x @ w.t() + b)
+    for found, other in zip(slopes(tc.nn.functional.linear), wanted):
+        np.testing.assert_allclose(found.numpy(), other.numpy(), rtol=1e-12, atol=1e-12)

@@ -9,6 +9,7 @@ ALGORITHMS = {
     "im2col": "conv_im2col",
     "direct": "conv_direct",
     "winograd": "conv_winograd",
+    "lanes": "conv_lanes",
     "pointwise": "conv_pointwise",
     "depthwise": "conv_depthwise",
 }
@@ -27,7 +28,8 @@ def conv_algorithm(name):
 
     Args:
         name: ``'naive'`` (seven loops, as the definition reads), ``'im2col'`` (columns laid out,
-            then a matrix product), ``'direct'`` (the product without the columns),
+            then a matrix product), ``'direct'`` (the product without the columns), ``'lanes'``
+            (images side by side in a register),
             ``'winograd'`` (3 x 3 without stride or dilation, with fewer multiplications),
             ``'pointwise'`` (1 x 1) or ``'depthwise'`` (each filter sees one channel). What the
             last three cannot do, ``'direct'`` does. None for the library's own choice.
@@ -89,24 +91,38 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
         and channels * filters >= 160 * groups * groups
     ):
         return "winograd"
-    if supports("pointwise", window, groups, channels, filters):
-        # large images fill strips by themselves
-        small = x_shape[2] * x_shape[3] < 400 or x_shape[0] < 4
-        return "pointwise" if small and direction != "weight_gradient" else "direct"
-    if _im2col_pays(direction, x_shape, filters // groups, window):
+    H, W = x_shape[2:]
+    Ho, Wo = window.output_shape(H, W)
+    lanes = 64 // itemsize
+    point = supports("pointwise", window, groups, channels, filters)
+    if direction == "weight_gradient":
+        if point and H * W >= 128 and H * W % lanes == 0:
+            return "direct"
+        taps = window.kw * channels // groups
+        if taps >= 48 and _filled(taps, lanes) >= 0.8:
+            return "lanes"
+        return "im2col" if _wasted(Ho, Wo, window) > 0.2 else "direct"
+    if direction == "forward":
+        area, sources, width = H * W, channels // groups, Wo
+    else:
+        area, sources, width = Ho * Wo, filters // groups, W
+    if width % (2 * lanes) == 0 or (point and H * W >= 400 and x_shape[0] >= 4):
+        return "direct"  # whole registers of a row at a time
+    if _filled(x_shape[0], lanes) >= 0.9 and H * W >= lanes and area * sources <= 19_000:
+        return "lanes"
+    if point:
+        return "pointwise"
+    if _wasted(*((Ho, Wo) if direction == "forward" else (H, W)), window) > 0.2:
         return "im2col"
     return "direct"
 
 
-def _im2col_pays(direction, x_shape, filters, window):
-    """Whether laying out columns costs less than the pixels that planes compute in vain."""
-    H, W = x_shape[2:]
-    Ho, Wo = window.output_shape(H, W)
-    if direction == "input_gradient":
-        rows, columns, P, Q = H, W, -(-H // window.sh), -(-W // window.sw)
-        reach_h, reach_w = (window.kh - 1) // window.sh, (window.kw - 1) // window.sw
-    else:
-        P, Q = Ho, Wo
-        reach_h, reach_w = (window.kh - 1) // window.sh, (window.kw - 1) // window.sw
-    used = P * Q / ((P + reach_h / 2) * (Q + reach_w / 2))
-    return used < 0.8 and filters >= 8
+def _filled(count, lanes):
+    """The share of registers that hold something when ``count`` things are laid in lanes."""
+    return count / (-(-count // lanes) * lanes)
+
+
+def _wasted(P, Q, window):
+    """The share of pixels that planes compute in vain: what lies between rows and images."""
+    reach_h, reach_w = (window.kh - 1) // window.sh, (window.kw - 1) // window.sw
+    return 1 - P * Q / ((P + reach_h / 2) * (Q + reach_w / 2))

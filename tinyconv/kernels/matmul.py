@@ -1,174 +1,199 @@
-"""The matrix product, and the two register tiles that it and the convolutions are made of.
+"""Matrix products: of stacks of matrices, and those of a linear layer and its gradient.
 
-A tile keeps a small block of the result in registers while it runs along the depth:
-per step two loads of ``b`` and six broadcasts of ``a`` feed twelve multiply-adds.
+The tile keeps up to 8 rows x 3 registers of the result in registers while it runs along the
+depth (``tile_product``). It reads the left matrix at any strides and the right one row by row;
+so x w^T, whose right matrix lies across, has its strips of w transposed in registers first,
+and the two products of the gradient, gy w and gy^T x, read all matrices as they lie. What is
+large is laid out in blocks that stay in the caches.
 """
+
+import functools
+import math
 
 import numpy as np
 
-from tinyconv.kernels import parallel
+from tinyconv.kernels import memory, parallel
+from tinyconv.kernels.columns import aligned
 from tinyconv.kernels.complex_step import bilinear
 from tinyconv.kernels.jit import kernel, part, plain
-from tinyconv.kernels.simd import copy, fma, get, lanes, load, put, splat, store, total, zeros
+from tinyconv.kernels.simd import BITS, lanes, load_some, store
+from tinyconv.kernels.sums import sum_but
+from tinyconv.kernels.tile import ROWS, WIDTH
+from tinyconv.kernels.tile_product import multiply_some, transpose
 
-#: rows of the result that one tile keeps in registers
-ROWS = 6
-#: block sizes of the matrix product: depth x columns of ``b`` stay in the L2 cache
-_DEPTH, _COLUMNS = 256, 256
-
-
-@part
-def multiply_tile(a, ia, depth, b, ib, pitch_b, c, ic, pitch_c):
-    """c[6 x 2 registers] += a-panel (depth x 6) times b (depth rows of 2 registers)."""
-    n = lanes(c)
-    c1, c2, c3, c4, c5 = ic + pitch_c, ic + 2 * pitch_c, ic + 3 * pitch_c, 0, 0
-    c4, c5 = c3 + pitch_c, c3 + 2 * pitch_c
-    r00, r01 = load(c, ic), load(c, ic + n)
-    r10, r11 = load(c, c1), load(c, c1 + n)
-    r20, r21 = load(c, c2), load(c, c2 + n)
-    r30, r31 = load(c, c3), load(c, c3 + n)
-    r40, r41 = load(c, c4), load(c, c4 + n)
-    r50, r51 = load(c, c5), load(c, c5 + n)
-    for _ in range(depth):
-        b0, b1 = load(b, ib), load(b, ib + n)
-        s = splat(a, ia)
-        r00, r01 = fma(s, b0, r00), fma(s, b1, r01)
-        s = splat(a, ia + 1)
-        r10, r11 = fma(s, b0, r10), fma(s, b1, r11)
-        s = splat(a, ia + 2)
-        r20, r21 = fma(s, b0, r20), fma(s, b1, r21)
-        s = splat(a, ia + 3)
-        r30, r31 = fma(s, b0, r30), fma(s, b1, r31)
-        s = splat(a, ia + 4)
-        r40, r41 = fma(s, b0, r40), fma(s, b1, r41)
-        s = splat(a, ia + 5)
-        r50, r51 = fma(s, b0, r50), fma(s, b1, r51)
-        ia += 6
-        ib += pitch_b
-    store(c, ic, r00), store(c, ic + n, r01)
-    store(c, c1, r10), store(c, c1 + n, r11)
-    store(c, c2, r20), store(c, c2 + n, r21)
-    store(c, c3, r30), store(c, c3 + n, r31)
-    store(c, c4, r40), store(c, c4 + n, r41)
-    store(c, c5, r50), store(c, c5 + n, r51)
+#: block sizes: a strip of the right matrix, _DEPTH x 3 registers, stays in the L1 cache, and
+#: _HEIGHT x _DEPTH numbers of the left one in the L2
+_DEPTH, _HEIGHT = 256, 512
+#: more pieces than work is ever cut into
+_MANY = 1 << 20
+#: so many strips that share it make a copy of the left matrix worth it; so many panels, of
+#: the right one
+_STRIPS, _PANELS = 4, 4
 
 
 @part
-def dot_tile(a, ia, pitch_a, b, ib, pitch_b, length, c, ic, pitch_c):
-    """c[4 x 3] += dot products of 4 rows of a with 3 rows of b, ``length`` numbers long."""
-    n = lanes(a)
-    a1, a2, a3 = ia + pitch_a, ia + 2 * pitch_a, ia + 3 * pitch_a
-    b1, b2 = ib + pitch_b, ib + 2 * pitch_b
-    r00 = r01 = r02 = r10 = r11 = r12 = zeros(a)
-    r20 = r21 = r22 = r30 = r31 = r32 = zeros(a)
-    for t in range(0, length, n):
-        v0, v1, v2 = load(b, ib + t), load(b, b1 + t), load(b, b2 + t)
-        s = load(a, ia + t)
-        r00, r01, r02 = fma(s, v0, r00), fma(s, v1, r01), fma(s, v2, r02)
-        s = load(a, a1 + t)
-        r10, r11, r12 = fma(s, v0, r10), fma(s, v1, r11), fma(s, v2, r12)
-        s = load(a, a2 + t)
-        r20, r21, r22 = fma(s, v0, r20), fma(s, v1, r21), fma(s, v2, r22)
-        s = load(a, a3 + t)
-        r30, r31, r32 = fma(s, v0, r30), fma(s, v1, r31), fma(s, v2, r32)
-    c[ic] += total(r00)
-    c[ic + 1] += total(r01)
-    c[ic + 2] += total(r02)
-    ic += pitch_c
-    c[ic] += total(r10)
-    c[ic + 1] += total(r11)
-    c[ic + 2] += total(r12)
-    ic += pitch_c
-    c[ic] += total(r20)
-    c[ic + 1] += total(r21)
-    c[ic + 2] += total(r22)
-    ic += pitch_c
-    c[ic] += total(r30)
-    c[ic + 1] += total(r31)
-    c[ic + 2] += total(r32)
+def _lay(x, ix, row_x, column_x, rows, columns, y, row_y):
+    """y[i, j] = x[i, j] where one of x's strides is 1; y is laid out row by row, with room for
+    whole registers (and, where x lies across, for as many rows)."""
+    n = lanes(y)
+    if column_x == 1:
+        for i in range(rows):
+            for j in range(0, columns, n):
+                store(y, i * row_y + j, load_some(x, ix + i * row_x + j, columns - j))
+    else:
+        for i in range(0, rows, n):
+            for j in range(0, columns, n):
+                transpose(
+                    x, ix + i + j * column_x, column_x, min(n, columns - j), min(n, rows - i),
+                    y, i * row_y + j, row_y,
+                )  # fmt: skip
 
 
 @kernel
-def _multiply(a, a_of, row_a, col_a, b, b_of, row_b, col_b, c, M, N, K, start, stop):
-    """Panels start:stop of c (matrices of M x N), zero on entry, += a (M x K) @ b (K x N).
+def _multiply(a, b, bias, c, units, numbers, start, stop):
+    """Units start:stop of c = a b + bias; all arrays flat, see ``_plan``."""
+    K, row_a, step_a, row_b, step_b, row_c, has_bias, copy_a, copy_b, blocks = numbers
+    n = lanes(c)
+    # blocks of equal depth, or one less
+    block = (K + blocks - 1) // blocks
+    whole = (block + n - 1) // n * n
+    strip, pitch = WIDTH * n, whole + n
+    right = aligned(whole * strip if copy_b else 0, c)
+    left = aligned(_HEIGHT * pitch if copy_a else 0, c)
+    zeros = np.zeros(strip, c.dtype)
+    for u in range(start, stop):
+        ia, ib, ic, jc, M, N = units[u]
+        for k0 in range(0, max(K, 1), max(block, 1)):
+            depth = min(block, K - k0)
+            for m0 in range(0, M, _HEIGHT):
+                height = min(_HEIGHT, M - m0)
+                panels = (height + ROWS - 1) // ROWS
+                of_a, at_a, next_a, next_k = a, ia + m0 * row_a + k0 * step_a, row_a, step_a
+                if copy_a:
+                    _lay(a, at_a, row_a, step_a, height, depth, left, pitch)
+                    of_a, at_a, next_a, next_k = left, 0, pitch, 1
+                j = 0
+                while j < N:
+                    registers = (N - j + n - 1) // n
+                    # four as two and two: a tile of one register waits for its loads
+                    width = min(N - j, 2 * n if registers == 4 else strip)
+                    of_b, at_b, next_b = b, ib + k0 * row_b + j * step_b, row_b
+                    if copy_b:
+                        _lay(b, at_b, row_b, step_b, depth, width, right, strip)
+                        of_b, at_b, next_b = right, 0, strip
+                    for p in range(panels):
+                        m, end = height * p // panels, height * (p + 1) // panels
+                        at = ic + (m0 + m) * row_c + j
+                        first, at_first, next_first = c, at, row_c
+                        if k0 == 0:
+                            first, at_first, next_first = zeros, 0, 0
+                            if has_bias:
+                                first, at_first = bias, jc + j
+                        multiply_some(
+                            end - m, width, of_a, at_a + m * next_a, next_a, next_k, of_b, at_b,
+                            next_b, depth, first, at_first, next_first, c, at, row_c,
+                        )  # fmt: skip
+                    j += width
 
-    Panel i holds up to six rows of matrix i // panels, the product of matrix a_of[..] of
-    ``a`` and b_of[..] of ``b``; all flat, with strides.
+
+def _cut(M, N, pieces, lanes, across):
+    """Cut a result of M x N into about ``pieces``: [(row, column, rows, columns), ...]."""
+    registers, panels = -(-N // lanes), -(-M // ROWS)
+    # columns first: every piece lays out its own part of the right matrix, and no other
+    if registers >= 2 * pieces or registers >= panels:
+        number = max(1, min(pieces, registers // (1 if across else 2)))
+        bounds = [min(N, i * registers // number * lanes) for i in range(number + 1)]
+        return [(0, j, M, k - j) for j, k in zip(bounds, bounds[1:])]
+    number = max(1, min(pieces, panels))
+    bounds = [min(M, i * panels // number * ROWS) for i in range(number + 1)]
+    return [(i, 0, k - i, N) for i, k in zip(bounds, bounds[1:])]
+
+
+@functools.lru_cache(maxsize=512)
+def _plan(batch_a, batch_b, M, N, K, strides_a, strides_b, itemsize, has_bias):
+    """(units, numbers, parts) for ``_multiply``.
+
+    units: where a piece of work begins in a, b, c and the bias, its rows and columns.
     """
-    width = 2 * lanes(c)
-    deepest, widest = min(_DEPTH, K), (min(_COLUMNS, N) + width - 1) // width * width
-    block = np.empty(deepest * widest, c.dtype)
-    panel = np.empty(deepest * ROWS, c.dtype)
-    tile = np.empty(ROWS * width, c.dtype)
-    panels = (M + ROWS - 1) // ROWS
-    zero = c.dtype.type(0)
-    for matrix in range(start // panels, (stop - 1) // panels + 1):
-        first, last = max(start - matrix * panels, 0), min(stop - matrix * panels, panels)
-        ia, ib, ic = a_of[matrix] * M * K, b_of[matrix] * K * N, matrix * M * N
-        for k0 in range(0, K, _DEPTH):
-            depth = min(_DEPTH, K - k0)
-            for n0 in range(0, N, _COLUMNS):
-                columns = min(_COLUMNS, N - n0)
-                pitch = (columns + width - 1) // width * width
-                for k in range(depth):
-                    of = ib + (k0 + k) * row_b + n0 * col_b
-                    if col_b == 1:
-                        copy(block, k * pitch, b, of, columns)
-                    else:
-                        for n in range(columns):
-                            put(block, k * pitch + n, get(b, of + n * col_b))
-                    for n in range(columns, pitch):
-                        put(block, k * pitch + n, zero)
-                for m0 in range(first * ROWS, min(last * ROWS, M), ROWS):
-                    rows = min(ROWS, M - m0)
-                    for k in range(depth):
-                        for m in range(rows):
-                            of = ia + (m0 + m) * row_a + (k0 + k) * col_a
-                            put(panel, k * ROWS + m, get(a, of))
-                        for m in range(rows, ROWS):
-                            put(panel, k * ROWS + m, zero)
-                    for j in range(0, columns, width):
-                        tile[:] = 0
-                        multiply_tile(panel, 0, depth, block, j, pitch, tile, 0, width)
-                        for m in range(rows):
-                            at = ic + (m0 + m) * N + n0 + j
-                            for n in range(min(width, columns - j)):
-                                c[at + n] += tile[m * width + n]
+    lanes = BITS // (8 * itemsize)
+    (row_a, step_a), (row_b, step_b) = strides_a, strides_b
+    matrices = _pairs(batch_a, batch_b)
+    work = len(matrices) * M * N * K
+    pieces = -(-len(parallel.chunks(_MANY, work)) // len(matrices))
+    units = [
+        (of_a * M * K + i * row_a, of_b * K * N + j * step_b, (k * M + i) * N + j, j, rows, columns)
+        for i, j, rows, columns in _cut(M, N, pieces, lanes, step_b != 1)
+        for k, (of_a, of_b) in enumerate(matrices)
+    ]
+    copy_a = -(-units[0][5] // (WIDTH * lanes)) >= _STRIPS
+    copy_b = step_b != 1 or units[0][4] >= _PANELS * ROWS
+    numbers = K, row_a, step_a, row_b, step_b, N, has_bias, copy_a, copy_b, max(1, -(-K // _DEPTH))
+    parts = parallel.chunks(len(units), work)
+    return np.array(units, np.int64), np.array(numbers, np.int64), parts
+
+
+def _pairs(batch_a, batch_b):
+    """Which matrices of two stacks are multiplied, their batch shapes broadcast."""
+    if not batch_a and not batch_b:
+        return [(0, 0)]
+    numbers = [np.arange(math.prod(shape)).reshape(shape) for shape in (batch_a, batch_b)]
+    a, b = np.broadcast_arrays(*numbers)
+    return list(zip(a.reshape(-1).tolist(), b.reshape(-1).tolist()))
+
+
+def _strided(x):
+    """(flat array, (row stride, column stride)) of matrices, one of the strides 1."""
+    rows, columns = x.shape[-2:]
+    if not x.flags.c_contiguous:
+        across = x.swapaxes(-1, -2)
+        if across.flags.c_contiguous:
+            return plain(across).reshape(-1), (1, rows)
+    return plain(x).reshape(-1), (columns, 1)
+
+
+def _job(a, b, bias=None):
+    """(result, parts, body) of a b + bias: ``parallel.run(body, parts)`` computes it."""
+    M, K = a.shape[-2:]
+    N = b.shape[-1]
+    batch = ()
+    if a.ndim > 2 or b.ndim > 2:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    c = memory.empty(batch + (M, N), a.dtype)
+    if not c.size:
+        return c, [], None
+    (flat_a, strides_a), (flat_b, strides_b) = _strided(a), _strided(b)
+    units, numbers, parts = _plan(
+        a.shape[:-2], b.shape[:-2], M, N, K, strides_a, strides_b, a.itemsize, bias is not None
+    )
+    flat = c.reshape(-1)
+    bias = flat if bias is None else plain(bias)
+    return (
+        c,
+        parts,
+        lambda _, start, stop: _multiply(flat_a, flat_b, bias, flat, units, numbers, start, stop),
+    )
 
 
 @bilinear
-def matmul(a, b):
-    """a (..., M, K) @ b (..., K, N) for float arrays of one dtype, batches broadcast.
+def matmul(a, b, bias=None):
+    """a (..., M, K) @ b (..., K, N) for float arrays of one dtype, batches broadcast; plus a
+    ``bias`` (N,) or None.
 
     Every sum runs in an order that depends on the shapes alone, which NumPy's product does
     not promise when its own thread count changes.
     """
-    M, K = a.shape[-2:]
-    N = b.shape[-1]
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    c = np.zeros(batch + (M, N), a.dtype)
-    if not c.size or not K:
-        return c
-    a, matrices_a, *strides_a = _strided(a)
-    b, matrices_b, *strides_b = _strided(b)
-    a_of = plain(np.broadcast_to(matrices_a, batch)).reshape(-1)
-    b_of = plain(np.broadcast_to(matrices_b, batch)).reshape(-1)
-    flat = c.reshape(-1)
-    panels = a_of.size * -(-M // ROWS)
-    parallel.run(
-        lambda _, start, stop: _multiply(
-            a, a_of, *strides_a, b, b_of, *strides_b, flat, M, N, K, start, stop
-        ),
-        parallel.chunks(panels, c.size * K),
-    )
+    c, parts, body = _job(a, b, bias)
+    parallel.run(body, parts)
     return c
 
 
-def _strided(x):
-    """(flat array, the numbers of its matrices in their batch shape, row stride, column stride)."""
-    rows, columns = x.shape[-2:]
-    batch = x.shape[:-2]
-    numbers = np.arange(int(np.prod(batch)), dtype=np.int64).reshape(batch)
-    if not x.flags.c_contiguous and np.swapaxes(x, -1, -2).flags.c_contiguous:
-        return plain(np.swapaxes(x, -1, -2)).reshape(-1), numbers, 1, rows
-    return plain(x).reshape(-1), numbers, columns, 1
+def linear_gradient(gy, x, w):
+    """(gy w, gy^T x, column sums of gy) for gy (M, N), x (M, K) and w (N, K), of which x and w
+    may be None, and their product then is: in one parallel region."""
+    if gy.dtype.kind == "c":
+        gx, gw = None if w is None else matmul(gy, w), None if x is None else matmul(gy.T, x)
+        return gx, gw, gy.sum(0)
+    jobs = [None if w is None else _job(gy, w), None if x is None else _job(gy.T, x)]
+    todo = [(body, part) for _, parts, body in filter(None, jobs) for part in parts]
+    parallel.run(lambda i, start, stop: todo[i][0](i, start, stop), [part for _, part in todo])
+    return *[job and job[0] for job in jobs], sum_but(plain(gy), 1)

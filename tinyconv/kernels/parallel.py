@@ -16,7 +16,7 @@ import numpy as np
 #: the more chunks, the evener the load; but each is a call from Python, with buffers of its own
 _MAX_CHUNKS = 8
 #: multiply-adds or bytes of work below which waking a thread costs more than it gives
-_SERIAL = 1 << 18
+_SERIAL = 1 << 20
 
 #: how often a thread looks for work before it goes to sleep: some hundred microseconds
 _LOOKS = 30_000

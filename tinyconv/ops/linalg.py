@@ -1,5 +1,8 @@
 """The matrix product. Primitive: matmul of stacks of matrices; vectors are reshaped."""
 
+import functools
+import operator
+
 import numpy as np
 
 from tinyconv import kernels
@@ -29,19 +32,50 @@ class Linear(Function):
     def forward(ctx, x, w, b):
         need_x, need_w, _ = ctx.needs_input_grad
         ctx.save_for_backward(x if need_w else None, w if need_x else None)
-        y = kernels.matmul.matmul(x, w.T)
-        if b is not None:
-            y += b
-        return y
+        return kernels.matmul.matmul(x, w.T, b)
 
     def backward(ctx, gy):
         x, w = ctx.saved_tensors
         need_x, need_w, need_b = ctx.needs_input_grad
-        return (
-            Matmul.apply(gy, w) if need_x else None,
-            Matmul.apply(transpose(gy, 0, 1), x) if need_w else None,
-            gy.sum(0) if need_b else None,
-        )
+        if not (need_w and need_b):
+            gx = Matmul.apply(gy, w) if need_x else None
+            gw = Matmul.apply(transpose(gy, 0, 1), x) if need_w else None
+            return gx, gw, gy.sum(0) if need_b else None
+        gradients = LinearGradient.apply(gy, x, w if need_x else None)
+        return gradients if need_x else (None, *gradients)
+
+
+class LinearGradient(Function):
+    """(gx = gy w, gw = gy^T x, gb = sum of gy's rows); without gx where w is None."""
+
+    materialize_grads = False
+
+    def forward(ctx, gy, x, w):
+        need_gy, need_x, need_w = ctx.needs_input_grad
+        ctx.save_for_backward(gy if need_x or need_w else None, x, w)
+        gx, gw, gb = kernels.matmul.linear_gradient(gy, x, w)
+        return (gw, gb) if w is None else (gx, gw, gb)
+
+    def backward(ctx, *cotangents):
+        gy, x, w = ctx.saved_tensors
+        need_gy, need_x, need_w = ctx.needs_input_grad
+        hx, hw, hb = cotangents if w is not None else (None, *cotangents)
+        ggy = gx = gw = None
+        if need_gy:
+            # gx, gw and gb are linear in gy: their adjoints, as far as they are used
+            terms = []
+            if hx is not None:
+                terms.append(Linear.apply(hx, w, hb))
+            if hw is not None:
+                terms.append(Linear.apply(x, hw, hb if hx is None else None))
+            if hb is not None and not terms:
+                terms.append(hb.expand(len(x), len(hb)))
+            ggy = functools.reduce(operator.add, terms) if terms else None
+        if need_x and hw is not None:
+            gx = Matmul.apply(gy, hw)
+        if need_w and hx is not None:
+            gw = Matmul.apply(transpose(gy, 0, 1), hx)
+        return ggy, gx, gw
 
 
 def matmul(input: Tensor, other) -> Tensor:
