@@ -59,7 +59,7 @@ def supports(name, window, groups, channels, filters):
         shape = window.kh, window.kw, window.sh, window.sw, window.dh, window.dw
         return shape == (3, 3, 1, 1, 1, 1) and max(window[4:8]) <= 2
     if name == "pointwise":
-        return window[:8] == (1, 1, 1, 1, 0, 0, 0, 0)
+        return window[:2] == (1, 1) and window[4:8] == (0, 0, 0, 0)
     if name == "depthwise":
         return groups == channels and filters % channels == 0 and window.sw <= 2
     return True
@@ -95,6 +95,8 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
     Ho, Wo = window.output_shape(H, W)
     lanes = 64 // itemsize
     point = supports("pointwise", window, groups, channels, filters)
+    if point and (window.sh > 1 or window.sw > 1):
+        return "pointwise"  # most pixels of the image are seen by no filter
     if direction == "weight_gradient":
         if point and H * W >= 128 and H * W % lanes == 0:
             return "direct"

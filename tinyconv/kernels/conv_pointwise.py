@@ -1,32 +1,33 @@
-"""1 x 1 convolution without stride or padding: for each pixel a product of weights and channels.
+"""1 x 1 convolution without padding: for each pixel a product of weights and channels.
 
 No taps, so no rows: the pixels of all images are one long run, cut into strips. A strip of all
 channels is laid side by side once and then meets every filter from a near cache; a few filters
-read it where it lies.
+read it where it lies. With a stride, the pixels that no filter sees are dropped before that.
 """
 
 import functools
 
 import numpy as np
 
-from tinyconv.kernels import parallel
-from tinyconv.kernels.conv_direct import pack_panels, weight_gradient
+from tinyconv.kernels import conv_direct, parallel
+from tinyconv.kernels.conv_direct import pack_panels
+from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.simd import (
     BITS,
     add,
     copy_rows,
+    get,
     lanes,
     load,
     load_some,
     positive,
+    put,
     store,
     store_some,
 )
 from tinyconv.kernels.tile import ROWS, WIDTH, multiply, panels
-
-__all__ = ["forward", "input_gradient", "weight_gradient"]
 
 #: filters from which laying strips side by side costs less than it saves
 _FILTERS = 32
@@ -43,7 +44,7 @@ def _convolve(
     image; a unit is a strip of pixels and a share of each group's filters."""
     n = lanes(x)
     strip = WIDTH * n
-    Cg, Og = C // groups, O // groups
+    Cg = C // groups
     per_group = len(panels) // groups
     space = np.zeros(Cg * strip, x.dtype)
     result = np.empty(ROWS * strip, x.dtype)
@@ -163,16 +164,66 @@ def _run(x, w, rows, depths, bias, groups, y, residual, relu):
     return y
 
 
+@kernel
+def _thin(x, thin, W, area, Ho, Wo, sh, sw, start, stop):
+    """Planes start:stop of every sh-th row's every sw-th pixel."""
+    for plane in range(start, stop):
+        at = plane * Ho * Wo
+        copy_rows(thin, at, Wo, x, plane * area, sh * W, sw, Ho, Wo)
+
+
+@kernel
+def _spread(thin, x, W, area, Ho, Wo, sh, sw, start, stop):
+    """Planes start:stop of the pixels put back where they came from, zeros elsewhere."""
+    for plane in range(start, stop):
+        x[plane * area : (plane + 1) * area] = 0
+        for p in range(Ho):
+            at, of = plane * area + p * sh * W, (plane * Ho + p) * Wo
+            for q in range(Wo):
+                put(x, at + q * sw, get(thin, of + q))
+
+
+def _move(body, large, thin, window):
+    """``thin`` (N, C, Ho, Wo) from ``large`` or back."""
+    H, W = large.shape[2:]
+    arrays = (large, thin) if body is _thin else (thin, large)
+    flat = [a.reshape(-1) for a in arrays]
+    rest = W, H * W, *thin.shape[2:], window.sh, window.sw
+    parallel.run(
+        lambda _, start, stop: body(*flat, *rest, start, stop),
+        parallel.chunks(large.shape[0] * large.shape[1], large.nbytes),
+    )
+
+
+def _thinned(x, window):
+    """What a convolution with this stride sees of x."""
+    if window.sh == window.sw == 1:
+        return x
+    thin = empty((*x.shape[:2], *window.output_shape(*x.shape[2:])), x.dtype)
+    _move(_thin, x, thin, window)
+    return thin
+
+
 def forward(x, w, bias, window, groups, residual=None, relu=False):
     O, Cg = w.shape[:2]
+    x = _thinned(x, window)
     y = empty((x.shape[0], O, *x.shape[2:]), x.dtype)
     return _run(x, w, np.arange(O) * Cg, np.arange(Cg), bias, groups, y, residual, relu)
 
 
 def input_gradient(gy, w, window, groups, image):
     O, Cg = w.shape[:2]
-    gx = empty((gy.shape[0], Cg * groups, *image), gy.dtype)
-    Og = O // groups
+    N, Og = gy.shape[0], O // groups
+    thin = empty((N, Cg * groups, *gy.shape[2:]), gy.dtype)
     rows = (np.arange(groups)[:, None] * (Og * Cg) + np.arange(Cg)).reshape(-1)
     bias = np.zeros(Cg * groups, gy.dtype)
-    return _run(gy, w, rows, np.arange(Og) * Cg, bias, groups, gx, None, False)
+    _run(gy, w, rows, np.arange(Og) * Cg, bias, groups, thin, None, False)
+    if window.sh == window.sw == 1:
+        return thin
+    gx = empty((N, Cg * groups, *image), gy.dtype)
+    _move(_spread, gx, thin, window)
+    return gx
+
+
+def weight_gradient(gy, x, window, groups):
+    return conv_direct.weight_gradient(gy, _thinned(x, window), Window.of(1), groups)
