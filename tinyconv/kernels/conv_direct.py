@@ -2,8 +2,7 @@
 
 No column is ever laid out; see ``planes`` for why none is needed, and ``tile`` for the innermost
 loop. A 1 x 1 convolution of stride 1 reads even the image where it lies. The input gradient is
-the same convolution with the roles of filters and channels changed; the weight gradient the dot
-products of the two sets of planes.
+the same convolution with the roles of filters and channels changed.
 """
 
 import functools
@@ -12,30 +11,31 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.kernels import parallel
+from tinyconv.kernels.conv_direct_weight import weight_gradient
+from tinyconv.kernels.epilogue import finish, put_run
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
-from tinyconv.kernels.planes import UNITS, adjoint_taps, forward_taps, layout, offsets, place
+from tinyconv.kernels.planes import (
+    adjoint_taps,
+    forward_taps,
+    is_point,
+    layout,
+    offsets,
+    one_row,
+    place,
+)
 from tinyconv.kernels.simd import (
     BITS,
-    add,
-    copy_rows,
     get,
     lanes,
     load,
-    load_some,
-    positive,
     put,
-    store,
     store_some,
     zipped,
 )
-from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, ROWS, WIDTH, dot, dot_cell, multiply, panels
+from tinyconv.kernels.tile import ROWS, WIDTH, multiply, panels
 
-#: how many sums the shares of a weight gradient may have in all: where there are many weights
-#: it is shared out by filters, not by images
-_SUMS = 1 << 19
-#: bytes that stay in the first cache beside what else passes through it
-_NEAR = 3 << 13
+__all__ = ["forward", "input_gradient", "weight_gradient"]
 
 
 class _Plan(NamedTuple):
@@ -119,7 +119,7 @@ def _convolve(
                                 depth, y, at, Ho * Wo,
                             )  # fmt: skip
                             if add_residual or relu:
-                                _finish(y, residual, at, Ho * Wo, height, width, add_residual, relu)
+                                finish(y, residual, at, Ho * Wo, height, width, add_residual, relu)
                             if by_rows and column + width * n == Q:
                                 t += g.pitch - Q
                             continue
@@ -128,29 +128,15 @@ def _convolve(
                             result, 0, strip,
                         )  # fmt: skip
                         if pair:
-                            other = jobs[j + 1]
+                            io2, depth2, iw2 = jobs[j + 1, 0], jobs[j + 1, 1], jobs[j + 1, 2]
                             multiply(
-                                height, width, w, other[2] + o * other[1], bias, o, space, of, table,
-                                other[0], other[1], result, ROWS * strip, strip,
+                                height, width, w, iw2 + o * depth2, bias, o, space, of, table, io2,
+                                depth2, result, ROWS * strip, strip,
                             )  # fmt: skip
                         _write(
                             result, strip, height, residual, y, add_residual, relu, pair, at,
                             O, Ho, Wo, rows, line, column, min(strip, run - of + base), g, job,
                         )  # fmt: skip
-
-
-@part
-def _finish(y, residual, at, pitch, height, width, add_residual, relu):
-    """What comes after the sums, where these stand in y already."""
-    n = lanes(y)
-    for r in range(height):
-        for q in range(at + r * pitch, at + r * pitch + width * n, n):
-            value = load(y, q)
-            if add_residual:
-                value = add(value, load(residual, q))
-            if relu:
-                value = positive(value)
-            store(y, q, value)
 
 
 @part
@@ -170,13 +156,7 @@ def _write(
             for r in range(height):
                 of, to = r * strip + done, at + r * Ho * Wo
                 if step_v == 1:
-                    for q in range(0, wanted, n):
-                        value = load(result, of + q)
-                        if add_residual:
-                            value = add(value, load_some(residual, to + q, wanted - q))
-                        if relu:
-                            value = positive(value)
-                        store_some(y, to + q, value, wanted - q)
+                    put_run(y, to, result, of, wanted, residual, add_residual, relu)
                 elif pair:
                     left = min(2 * wanted, Wo - 2 * column)
                     for q in range(0, wanted, n):
@@ -193,92 +173,6 @@ def _write(
         if line == g.plane_rows:
             line = 0
             at += (O * Ho - g.plane_rows * step_h) * Wo
-
-
-@kernel
-def _weigh(
-    gy, x, sums, g, planes, table, panels, shares, cell, Og, Ho, Wo, as_it_lies, start, stop
-):
-    """Shares start:stop of the weight gradient. Each adds to its own ``sums``, which hold a cell
-    for each tile: panel of filters by DOT_TAPS taps."""
-    n = lanes(x)
-    C, O = g.channels * g.groups, Og * g.groups
-    N = len(gy) // (O * Ho * Wo)
-    area = g.plane_rows * g.pitch
-    tiles = (len(table) - 1) // DOT_TAPS
-    if as_it_lies:
-        space, rows, pitch = x, gy, area
-    else:
-        pitch = (g.images * area + n - 1) // n * n
-        space = np.zeros(g.channels * g.planes * g.size + g.pitch + 2 * n, x.dtype)
-        rows = np.zeros((panels[-1, 0] + panels[-1, 1]) * pitch, x.dtype)
-    for s in range(start, stop):
-        to = sums[shares[s, 4]]
-        for unit in range(shares[s, 2], shares[s, 3]):
-            block, n0 = unit % g.blocks, unit // g.blocks * g.images
-            n1 = min(n0 + g.images, N)
-            u0 = block * g.rows
-            count = min(g.rows, Ho - u0)
-            length = ((n1 - n0 - 1) * g.plane_rows + count) * g.pitch
-            length = (length + n - 1) // n * n
-            for group in range(g.groups):
-                of_x = of_gy = 0
-                if as_it_lies:
-                    of_x, of_gy = (n0 * C + group * g.channels) * area, (n0 * O + group * Og) * area
-                else:
-                    place(x, n0, n1, group * g.channels, u0, g, planes, space)
-                # rows of a few panels stay in the first cache while all taps pass over them
-                some = max(1, _NEAR // (DOT_ROWS * length * x.itemsize))
-                for begin in range(shares[s, 0], shares[s, 1], some):
-                    end = min(begin + some, shares[s, 1])
-                    for p in range(begin, end):
-                        if not as_it_lies:
-                            o, height = panels[p, 0], panels[p, 1]
-                            _rows(
-                                gy, n0, n1, group * Og + o, O, height, u0, count, Ho, Wo, g, rows,
-                                o * pitch, pitch, length,
-                            )  # fmt: skip
-                    for k in range(tiles):
-                        for p in range(begin, end):
-                            o, height = panels[p, 0], panels[p, 1]
-                            at = ((group * len(panels) + p) * tiles + k) * cell
-                            dot(
-                                height, rows, of_gy + o * pitch, pitch, space, of_x, table,
-                                k * DOT_TAPS, length, to, at,
-                            )  # fmt: skip
-
-
-@kernel
-def _collect(sums, panels, groups, cell, tiles, gw, start, stop):
-    """Panels start:stop of gw (O, K) from the cells of all shares, added in order."""
-    K = gw.shape[1]
-    Og = len(gw) // groups
-    for i in range(start, stop):
-        group, p = i // len(panels), i % len(panels)
-        for r in range(panels[p, 1]):
-            row = gw[group * Og + panels[p, 0] + r]
-            of = i * tiles * cell + r * DOT_TAPS
-            for k in range(0, K, DOT_TAPS):
-                for t in range(min(DOT_TAPS, K - k)):
-                    total = sums[0, of + t]
-                    for s in range(1, len(sums)):
-                        total += sums[s, of + t]
-                    row[k + t] = total
-                of += cell
-
-
-@part
-def _rows(gy, n0, n1, o, O, height, u0, count, Ho, Wo, g, rows, to, pitch, length):
-    """Lay gradients out as the planes are; between the rows ``rows`` is zero and stays so."""
-    for r in range(height):
-        at = to + r * pitch
-        # the last group or block may be smaller: behind it lies what was there before
-        end = at + length
-        rows[max(at, end - lanes(gy)) : end] = 0
-        for n in range(n0, n1):
-            of = ((n * O + o + r) * Ho + u0) * Wo
-            copy_rows(rows, at, g.pitch, gy, of, Wo, 1, count, Wo)
-            at += g.plane_rows * g.pitch
 
 
 @kernel
@@ -361,7 +255,7 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
     y = empty((N, O, *window.output_shape(H, W)), x.dtype)
     if not y.size:
         return y
-    one = _one_row(x, y, window)
+    one = one_row(x, y, window)
     if one is not None:
         x, out = one
         residual = None if residual is None else residual.reshape(out.shape)
@@ -381,7 +275,7 @@ def input_gradient(gy, w, window, groups, image):
     if not gy.size:
         gx[...] = 0
         return gx
-    one = _one_row(gy, gx, window)
+    one = one_row(gy, gx, window)
     gy, out = (gy, gx) if one is None else one
     Og, area = O // groups, window.kh * window.kw
     plan = _plan("adjoint", gy.shape[0], out.shape[2:], Og, Cg, groups, window, gy.itemsize)
@@ -391,78 +285,11 @@ def input_gradient(gy, w, window, groups, image):
     return gx
 
 
-def _is_point(window):
-    return window[:8] == (1, 1, 1, 1, 0, 0, 0, 0)
-
-
-@functools.lru_cache(maxsize=512)
-def _weight_plan(N, image, channels, filters, groups, window, itemsize):
-    """(grid, planes, offsets, panels, shares, number of partial sums, as it lies)."""
-    lanes_ = BITS // (8 * itemsize)
-    taps = forward_taps(window, *image)
-    heights = panels(filters, DOT_ROWS)
-    grid, planes = layout(taps, N, channels, groups, image, itemsize, lanes_, 1, start=12 * lanes_)
-    lies = _is_point(window) and image[0] == 1 and image[1] % lanes_ == 0
-    if lies:
-        grid = grid._replace(size=image[1], images=1, blocks=1, rows=1, plane_rows=1)
-    table, _ = offsets(taps, grid)
-    K = len(table)
-    # the last tile may hold less: what it computes beyond is not read
-    table = np.concatenate([table, np.zeros(-K % DOT_TAPS + 1, np.int64)])
-    units = -(-N // grid.images) * grid.blocks
-    # few weights: each share takes some images and has its own sums; many: some filters
-    sums = max(1, min(UNITS, units, _SUMS // (K * filters * groups)))
-    parts = max(1, min(-(-UNITS // sums), len(heights)))
-    shares = [
-        (len(heights) * p // parts, len(heights) * (p + 1) // parts,
-         units * i // sums, units * (i + 1) // sums, i)
-        for i in range(sums) for p in range(parts)
-    ]  # fmt: skip
-    return grid, planes, table, np.array(heights, np.int64), np.array(shares, np.int64), sums, lies
-
-
-def weight_gradient(gy, x, window, groups):
-    N, O = gy.shape[:2]
-    C = x.shape[1]
-    shape = (O, C // groups, window.kh, window.kw)
-    if not gy.size or not x.size:
-        return np.zeros(shape, x.dtype)
-    one = _one_row(x, gy, window)
-    if one is not None:
-        x, gy = one
-    plan = _weight_plan(N, x.shape[2:], C // groups, O // groups, groups, window, x.itemsize)
-    grid, planes, table, heights, shares, number, lies = plan
-    cell, tiles = dot_cell(BITS // (8 * x.itemsize)), (len(table) - 1) // DOT_TAPS
-    sums = np.zeros((number, groups * len(heights) * tiles * cell), x.dtype)
-    flat_x, flat_gy, image = x.reshape(-1), gy.reshape(-1), gy.shape[2:]
-    parallel.run(
-        lambda _, start, stop: _weigh(
-            flat_gy, flat_x, sums, grid, planes, table, heights, shares, cell, O // groups,
-            *image, lies, start, stop,
-        ),
-        parallel.chunks(len(shares), gy.size * shape[1] * window.kh * window.kw),
-    )  # fmt: skip
-    gw = np.empty(shape, x.dtype)
-    flat_gw = gw.reshape(O, -1)
-    parallel.run(
-        lambda _, a, b: _collect(sums, heights, groups, cell, tiles, flat_gw, a, b),
-        parallel.chunks(groups * len(heights), sums.size * 4),
-    )
-    return gw
-
-
-def _one_row(x, y, window):
-    """For 1 x 1 filters of stride 1 rows mean nothing: images of a single long row."""
-    if not _is_point(window):
-        return None
-    return tuple([a.reshape(*a.shape[:2], 1, -1) for a in (x, y)])
-
-
 def _lies_well(window, grid, image, itemsize):
     """Whether images of a single row can be read where they lie: strips fit, and channels
     are not a power of two apart, which would make them fall into the same places of a cache."""
     H, W = image
     return (
-        _is_point(window) and H == 1 and grid.images == 1
+        is_point(window) and H == 1 and grid.images == 1
         and W >= WIDTH * BITS // (8 * itemsize) and W * itemsize % 1024 != 0
     )  # fmt: skip

@@ -15,18 +15,15 @@ from tinyconv.kernels import parallel
 from tinyconv.kernels.columns import aligned, lay
 from tinyconv.kernels.conv_im2col_plan import plan as plan_of
 from tinyconv.kernels.conv_im2col_plan import weight_plan
+from tinyconv.kernels.epilogue import put_run
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.simd import (
     BITS,
-    add,
     get,
     lanes,
     load,
-    load_some,
-    positive,
     put,
-    store_some,
 )
 from tinyconv.kernels.simd_columns import store_apart
 from tinyconv.kernels.tile import DOT_TAPS, WIDTH, dot, dot_cell, multiply
@@ -129,13 +126,7 @@ def _write(
         of, count, at = pieces[i, 0], pieces[i, 1], at_y + pieces[i, 2]
         for _ in range(filters):
             if step_v == 1:
-                for q in range(0, count, n):
-                    value = load(result, of + q)
-                    if add_residual:
-                        value = add(value, load_some(residual, at + q, count - q))
-                    if relu:
-                        value = positive(value)
-                    store_some(y, at + q, value, count - q)
+                put_run(y, at, result, of, count, residual, add_residual, relu)
             elif step_v == 2:
                 for q in range(0, count, n):
                     store_apart(y, at + 2 * q, load(result, of + q), count - q)

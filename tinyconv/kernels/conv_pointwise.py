@@ -11,21 +11,16 @@ import numpy as np
 
 from tinyconv.kernels import conv_direct, parallel
 from tinyconv.kernels.conv_direct import pack_panels
+from tinyconv.kernels.epilogue import finish, put_run
 from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.simd import (
     BITS,
-    add,
     copy_rows,
     get,
     lanes,
-    load,
-    load_some,
-    positive,
     put,
-    store,
-    store_some,
 )
 from tinyconv.kernels.tile import ROWS, WIDTH, multiply, panels
 
@@ -88,14 +83,7 @@ def _convolve(
                 else:
                     multiply(height, width, w, o * Cg, bias, o, x, of, table, 0, Cg, y, at, area)
                 if add_residual or relu:
-                    for r in range(height):
-                        for q in range(at + r * area, at + r * area + strip, n):
-                            value = load(y, q)
-                            if add_residual:
-                                value = add(value, load(residual, q))
-                            if relu:
-                                value = positive(value)
-                            store(y, q, value)
+                    finish(y, residual, at, area, height, width, add_residual, relu)
 
 
 @part
@@ -114,19 +102,12 @@ def _lay(x, of, pixel, C, Cg, area, count, space):
 @part
 def _write(result, strip, height, residual, y, at, pixel, O, area, count, add_residual, relu):
     """Put a strip that goes over the end of an image where it belongs."""
-    n = lanes(y)
     done = 0
     while done < count:
         some = min(count - done, area - pixel)
         for r in range(height):
             of, to = r * strip + done, at + r * area
-            for q in range(0, some, n):
-                value = load(result, of + q)
-                if add_residual:
-                    value = add(value, load_some(residual, to + q, some - q))
-                if relu:
-                    value = positive(value)
-                store_some(y, to + q, value, some - q)
+            put_run(y, to, result, of, some, residual, add_residual, relu)
         at += O * area - pixel
         pixel = 0
         done += some

@@ -1,7 +1,8 @@
-"""Convolution 3x3 by Winograd's F(4x4, 3x3): a quarter of the multiplications.
+"""Convolution 3x3 and 5x5 by Winograd: a quarter of the multiplications, or 36 of 100.
 
-An image is cut into tiles of 4 x 4 outputs, each computed from 6 x 6 inputs. In the transformed
-domain a convolution is 36 matrix products, one for each component k:
+An image is cut into tiles, each computed from 6 x 6 inputs: 4 x 4 outputs of a 3x3 filter, by
+F(4x4, 3x3), or 2 x 2 outputs of a 5x5 filter, by F(2x2, 5x5). In the transformed domain a
+convolution is 36 matrix products, one for each component k:
 
     M[k, tile, o] = sum_c V[k, tile, c] U[k, c, o],    V from x, U from w,    y from M
 
@@ -10,42 +11,90 @@ the weight gradient sums V[k, tile, c] times the transformed gy over tiles.
 
 Work goes by blocks of tile rows whose V and M stay in the L2 cache. Channels lie in lanes
 (see ``winograd_transforms``), rows of the register tile are tiles, so small images waste
-nothing but what 4 does not divide.
+nothing but what the tile's side does not divide.
 
-Rounding: with inputs of unit variance and weights of variance 1 / (9 C) the largest error
-of an output in float32 grows as 1e-6 sqrt(C) (2e-5 at C = 512); tests hold it below
-2e-6 sqrt(25 + C). The weight gradient is as exact as a direct sum. A NaN makes NaN wherever it
-does by definition, and in the rest of the tiles that see it; so does infinity.
+Rounding: with inputs of unit variance and weights of variance 1 / (k k C) the largest error
+of an output in float32 grows as 1e-6 sqrt(C) (2e-5 at C = 512) for 3x3, half of it for 5x5;
+tests hold it below 2e-6 sqrt(25 + C), or 1e-6. The weight gradient is as exact as a direct sum
+for 3x3, and off by up to 2e-5 of its root mean square for 5x5 (tests hold it below 5e-5). A NaN
+makes NaN wherever it does by definition, and in the rest of the tiles that see it; so does
+infinity.
 """
 
 import functools
+import threading
 
 import numpy as np
 
 from tinyconv.kernels import memory, parallel
 from tinyconv.kernels.simd import BITS
-from tinyconv.kernels.tile import ROWS, WIDTH
+from tinyconv.kernels.tile import WIDTH
 from tinyconv.kernels.winograd_passes import Plan, convolve, pack, weight
+from tinyconv.kernels.winograd_transforms import OUTPUTS, TALL
 
 #: bytes of transformed tiles at work, and the least tiles for which a pass over weights pays
 _BUDGET, _LEAST = 3 << 17, 32
-#: units of work to aim at, the tiles and the channels that one should have
-_UNITS, _UNIT_TILES, _UNIT_CHANNELS = 8, 48, 96
-#: the weight gradient: tiles that a unit sums over, and that are transformed at a time
-_SUM_TILES, _SUM_BLOCK = 128, 64
+#: bytes of scratch that a thread keeps at most
+_KEPT = 1 << 22
+#: units of work at most; with k units each should do k times so many cycles of work
+_UNITS, _UNIT_WORK, _SUM_WORK = 8, 1 << 16, 1 << 17
+#: tiles that a unit should have, and for the weight gradient, which transforms ``_SUM_BLOCK``
+#: of them at a time
+_UNIT_TILES, _SUM_TILES, _SUM_BLOCK = 32, 64, 64
+#: registers of channels that more than two ranges of channels should have
+_UNIT_WIDTH = 8
 
 
 def supports(window):
-    """Whether this algorithm can do it: 3x3, no stride, no dilation, padding up to 2."""
-    shape = (window.kh, window.kw, window.sh, window.sw, window.dh, window.dw)
-    return shape == (3, 3, 1, 1, 1, 1) and max(window[4:8]) <= 2 and min(window[4:8]) >= 0
+    """Whether this algorithm can do it: 3x3 or 5x5, no stride, no dilation, padding less than
+    the window."""
+    k = window.kh
+    shape = (window.kw, window.sh, window.sw, window.dh, window.dw)
+    return k in OUTPUTS and shape == (k, 1, 1, 1, 1) and max(window[4:8]) < k
 
 
 @functools.lru_cache(maxsize=1024)
-def _bounds(registers):
-    """Registers of channels cut into panels of at most WIDTH, evenly."""
+def _bounds(registers, splits):
+    """Registers of channels cut into panels of at most WIDTH, evenly, a multiple of splits."""
     number = -(-registers // WIDTH)
+    number += -number % splits
     return np.array([i * registers // number for i in range(number + 1)])
+
+
+_own = threading.local()
+
+
+def _scratch(size, dtype):
+    """The calling thread's own scratch memory, kept: what it wrote last is in its caches, while
+    a block that went from thread to thread would have to change caches."""
+    if size * dtype.itemsize > _KEPT:
+        return memory.empty((size,), dtype)
+    size *= dtype.itemsize
+    if getattr(_own, "bytes", np.empty(0)).size < size:
+        _own.bytes = memory.empty((size,), np.uint8)
+    return _own.bytes[:size].view(dtype)
+
+
+def _units(rows, tiles, depth, width, n, work, least):
+    """How many ranges of tile rows, and of channels, to cut the work into: powers of 2.
+
+    ``depth`` and ``width`` are registers of channels in and out. A range of rows goes through
+    all weights again, and a range of channels transforms the tiles again: one cut, for two
+    threads, is worth more than the next ones.
+    """
+    # in cycles: 36 products at two multiply-adds each, and the transforms
+    cycles = tiles * (18 * depth * width * n + 200 * (depth + width))
+    number = 1
+    while number < _UNITS and (2 * number) ** 2 * work <= cycles:
+        number *= 2
+    units, splits = number, 1
+    while units > 1 and (units > rows or units * least > tiles):
+        units //= 2
+    while units * splits < number:
+        if width < 2 * splits * (1 if units * splits == 1 else _UNIT_WIDTH):
+            break
+        splits *= 2
+    return units, splits
 
 
 def _cut(count, number):
@@ -53,58 +102,63 @@ def _cut(count, number):
 
 
 @functools.lru_cache(maxsize=1024)
-def _layout(shape, O, output, groups, top, left, itemsize):
+def _layout(shape, O, output, taps, groups, top, left, itemsize):
     """(plan, scratch size, units of work, panels of a group) from the shape alone.
 
     A unit is (first tile row, last, first panel, last)."""
     N, C = shape[:2]
     n = BITS // (8 * itemsize)
-    Cp, panels = -(-C // groups // n) * n, _bounds(-(-O // groups // n))
-    TY, TX = (-(-size // 4) for size in output)
+    Cp, Op = (-(-size // groups // n) * n for size in (C, O))
+    m, edge = OUTPUTS[taps], taps - 1
+    TY, TX = (-(-size // m) for size in output)
     wide = WIDTH * n
     most = max(_LEAST, _BUDGET // (36 * (Cp + wide) * itemsize))
     total = N * TY
-    units = max(1, min(_UNITS, total, total * TX // _UNIT_TILES))
-    splits = min(_UNITS // units, len(panels) - 1, -(-O // groups // _UNIT_CHANNELS))
+    sizes = Cp // n, Op // n, n
+    units, splits = _units(total, groups * total * TX, *sizes, _UNIT_WORK, groups * _UNIT_TILES)
+    panels = _bounds(Op // n, splits)
     each = -(-total // units)
     rows = -(-each // -(-each * TX // most))  # blocks of a unit are even
     high = min(rows, TY)
     tiles = rows * TX
     places = np.cumsum([
-        0, (tiles + ROWS) * (36 * Cp + n), (tiles + ROWS) * (36 * wide + n),
-        (4 * high + 2) * (4 * TX + 2) * n, (4 * high * 4 * TX + 4) * n, n,
+        0, (tiles + TALL) * (36 * Cp + n), (tiles + TALL) * (36 * wide + n),
+        (m * high + edge) * (m * TX + edge) * n, (m * high * m * TX + m) * n, n,
     ])  # fmt: skip
     once = units == groups == 1 and rows == each
-    plan = Plan(groups, top, left, rows, *(int(place) for place in places[:-1]), once=once)
+    plan = Plan(groups, taps, m, top, left, rows, *(int(place) for place in places[:-1]), once=once)
     work = [(*a, *b) for a in _cut(total, units) for b in _cut(len(panels) - 1, splits)]
     return plan, int(places[-1]), work, panels
 
 
 @functools.lru_cache(maxsize=1024)
-def _weight_layout(shape, O, output, groups, top, left, itemsize):
+def _weight_layout(shape, O, output, taps, groups, top, left, itemsize):
     """(plan, scratch size, ranges of tile rows, ranges of panels, panels of a group's input
     channels): a unit of work is one range of each."""
     N, C = shape[:2]
     n = BITS // (8 * itemsize)
     Cg, Og = C // groups, O // groups
-    bounds = _bounds(-(-Cg // n))
-    wide, Op = WIDTH * n, -(-Og // n) * n
-    TY, TX = (-(-size // 4) for size in output)
+    wide, Cp, Op = WIDTH * n, -(-Cg // n) * n, -(-Og // n) * n
+    m, edge = OUTPUTS[taps], taps - 1
+    TY, TX = (-(-size // m) for size in output)
     total = N * TY
-    units = max(1, min(_UNITS, total, total * TX // _SUM_TILES))
-    splits = min(_UNITS // units, len(bounds) - 1, -(-Cg // _UNIT_CHANNELS))
+    sizes = Op // n, Cp // n, n
+    units, splits = _units(total, groups * total * TX, *sizes, _SUM_WORK, groups * _SUM_TILES)
+    bounds = _bounds(Cp // n, splits)
     each = -(-total // units)
     rows = -(-each // -(-each * TX // _SUM_BLOCK))
     high, tiles = min(rows, TY), rows * TX
     panels = _cut(len(bounds) - 1, splits)
     kept = rows < each
     most = max(int(bounds[b] - bounds[a]) for a, b in panels) * n if kept else wide
+    square = taps * taps
     places = np.cumsum([
-        0, 36 * (tiles * wide + n), (Op if kept else ROWS) * 36 * most,
-        (4 * high + 2) * (4 * TX + 2) * n, 36 * (tiles * Op + n), 10 * n, (n + 9) * n,
+        0, 36 * (tiles * wide + n), (Op if kept else TALL) * 36 * most,
+        (m * high + edge) * (m * TX + edge) * n, 36 * (tiles * Op + n),
+        (square + 1) * n, (n + square) * n,
     ])  # fmt: skip
     places = [int(place) for place in places]
-    plan = Plan(groups, top, left, rows, *places[:6], kept)
+    plan = Plan(groups, taps, m, top, left, rows, *places[:6], kept)
     return plan, places[-1], _cut(total, units), panels, bounds
 
 
@@ -112,7 +166,7 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
     if not y.size:
         return y
     O = y.shape[1]
-    layout = _layout(x.shape, O, y.shape[2:], groups, top, left, x.itemsize)
+    layout = _layout(x.shape, O, y.shape[2:], w.shape[2], groups, top, left, x.itemsize)
     plan, size, work, bounds = layout
     n = BITS // (8 * x.itemsize)
     depth, rows, panels = x.shape[1] // groups, O // groups, len(bounds) - 1
@@ -120,8 +174,10 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
         registers = groups * 36 * (depth * int(bounds[-1]) + panels)
         packed = memory.empty((registers * n,), x.dtype)
         parallel.run(
-            lambda _, *part: pack(w, bounds, rows, depth, adjoint, packed, False, *part),
-            parallel.chunks(groups * panels, 2 * w.size),
+            lambda _, *part: pack(
+                w, w.shape[2], bounds, rows, depth, adjoint, packed, False, *part
+            ),
+            parallel.chunks(groups * panels, 64 * w.size),
         )
     biases = np.zeros(O + n, x.dtype)
     if bias is not None:
@@ -130,7 +186,7 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
     added = y if residual is None else residual
 
     def unit(i, *_):
-        scratch = memory.empty((size,), x.dtype)
+        scratch = _scratch(size, x.dtype)
         first, last, *range_ = work[i]
         if not plan.once:
             multiply(packed, scratch, True, first, last, *range_)
@@ -138,7 +194,7 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
         # weights that only one unit uses are packed by it, panel after panel, in its cache
         panel = memory.empty((36 * (depth * WIDTH + 1) * n,), x.dtype)
         for k in range(*range_):
-            pack(w, bounds, rows, depth, adjoint, panel, True, k, k + 1)
+            pack(w, w.shape[2], bounds, rows, depth, adjoint, panel, True, k, k + 1)
             multiply(panel, scratch, k == range_[0], first, last, k, k + 1)
 
     def multiply(packed, *unit):
@@ -154,24 +210,27 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
 
 
 def input_gradient(gy, w, window, groups, image):
+    border = window.kh - 1 - window.top, window.kw - 1 - window.left
     gx = memory.empty((gy.shape[0], w.shape[1] * groups, *image), gy.dtype)
-    return _run(gy, w, None, gx, groups, 2 - window.top, 2 - window.left, True, None, False)
+    return _run(gy, w, None, gx, groups, *border, True, None, False)
 
 
 def weight_gradient(gy, x, window, groups):
-    O, Cg = gy.shape[1], x.shape[1] // groups
+    O, Cg, k = gy.shape[1], x.shape[1] // groups, window.kh
     if not (gy.size and x.size):
-        return np.zeros((O, Cg, 3, 3), x.dtype)
-    layout = _weight_layout(x.shape, O, gy.shape[2:], groups, window.top, window.left, x.itemsize)
+        return np.zeros((O, Cg, k, k), x.dtype)
+    layout = _weight_layout(
+        x.shape, O, gy.shape[2:], k, groups, window.top, window.left, x.itemsize
+    )
     plan, size, rows, panels, bounds = layout
-    partial = memory.empty((len(rows), O, Cg, 9), x.dtype)
+    partial = memory.empty((len(rows), O, Cg, k * k), x.dtype)
 
     def add(i, start, stop):
-        scratch = memory.empty((size,), x.dtype)
+        scratch = _scratch(size, x.dtype)
         for unit in range(start, stop):
             chunk, part = divmod(unit, len(panels))
             weight(gy, x, bounds, partial[chunk], plan, scratch, *rows[chunk], *panels[part])
 
     parallel.run(add, [(i, i + 1) for i in range(len(rows) * len(panels))])
     # one partial sum per chunk of rows, added in order: the same for any number of threads
-    return (partial[0] if len(rows) == 1 else partial.sum(0)).reshape(O, Cg, 3, 3)
+    return (partial[0] if len(rows) == 1 else partial.sum(0)).reshape(O, Cg, k, k)

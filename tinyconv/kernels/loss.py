@@ -6,15 +6,74 @@ import numpy as np
 
 from tinyconv.kernels import memory, parallel
 from tinyconv.kernels.complex_step import joined
-from tinyconv.kernels.jit import kernel, plain
+from tinyconv.kernels.jit import kernel, part, plain
+from tinyconv.kernels.simd import (
+    add,
+    first,
+    lanes,
+    load,
+    load_some,
+    store,
+    store_some,
+    total,
+    zeros,
+)
+from tinyconv.kernels.simd_exp import exponential
+from tinyconv.kernels.simd_extra import every, larger
 
 #: work of one exponential, in the bytes that ``parallel.chunks`` counts by
 _EXP = 16
 
 
+@part
+def _softmax_row(x, i, C, p, space):
+    """p[i : i + C] = softmax(x[i : i + C]) of flat arrays: (the largest x, the sum below).
+
+    ``space`` has room for a register.
+    """
+    n = lanes(x)
+    largest, whole = x[i], C - C % n
+    if whole:
+        most = load(x, i)
+        for c in range(i + n, i + whole, n):
+            most = larger(load(x, c), most)
+        store(space, 0, most)
+        for c in range(n):
+            largest = max(largest, space[c])
+    for c in range(i + whole, i + C):
+        largest = max(largest, x[c])
+    down, sums = every(x, -largest), zeros(x)
+    for c in range(0, C, n):
+        e = first(exponential(add(load_some(x, i + c, C - c), down)), C - c)
+        store_some(p, i + c, e, C - c)
+        sums = add(sums, e)
+    sum_ = total(sums)
+    for c in range(i, i + C):
+        p[c] /= sum_
+    return largest, sum_
+
+
 @kernel
-def _cross_entropy(x, labels, p, ignore, sums, part, start, stop):
-    """p = softmax(x); sums[part] = minus the labels' log-probabilities, how many count, and
+def _cross_entropy_rows(x, labels, p, ignore, sums, share, start, stop):
+    """``_cross_entropy`` for M = 1: the classes of a row lie side by side."""
+    C = len(x) // len(labels)
+    space = np.empty(lanes(x), x.dtype)
+    loss, counted, wrong = 0.0, 0, 0
+    for n in range(start, stop):
+        largest, sum_ = _softmax_row(x, n * C, C, p, space)
+        label = labels[n, 0]
+        if label != ignore:
+            counted += 1
+            if 0 <= label < C:
+                loss -= x[n * C + label] - largest - math.log(sum_)
+            else:
+                wrong += 1
+    sums[share, 0], sums[share, 1], sums[share, 2] = loss, counted, wrong
+
+
+@kernel
+def _cross_entropy(x, labels, p, ignore, sums, share, start, stop):
+    """p = softmax(x); sums[share] = minus the labels' log-probabilities, how many count, and
     how many labels are no class."""
     C, M = x.shape[1:]
     loss, counted, wrong = 0.0, 0, 0
@@ -37,7 +96,7 @@ def _cross_entropy(x, labels, p, ignore, sums, part, start, stop):
                     loss -= x[n, label, m] - largest - math.log(sum_)
                 else:
                     wrong += 1
-    sums[part, 0], sums[part, 1], sums[part, 2] = loss, counted, wrong
+    sums[share, 0], sums[share, 1], sums[share, 2] = loss, counted, wrong
 
 
 @kernel
@@ -68,7 +127,11 @@ def cross_entropy(x, labels, ignore):
     p = memory.empty(x.shape, x.dtype)
     parts = parallel.chunks(len(x), x.size * _EXP)
     sums = np.empty((len(parts), 3))
-    parallel.run(lambda i, a, b: _cross_entropy(x, labels, p, ignore, sums, i, a, b), parts)
+    if x.shape[2] == 1 and x.size:
+        rule, x, to = _cross_entropy_rows, x.reshape(-1), p.reshape(-1)
+    else:
+        rule, to = _cross_entropy, p
+    parallel.run(lambda i, a, b: rule(x, labels, to, ignore, sums, i, a, b), parts)
     loss, counted, wrong = sums.sum(0)
     return float(loss), p, int(counted), int(wrong)
 

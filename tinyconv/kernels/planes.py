@@ -171,6 +171,17 @@ def offsets(taps, grid):
     return np.array(table or [0], np.int64), jobs
 
 
+def is_point(window):
+    return window[:8] == (1, 1, 1, 1, 0, 0, 0, 0)
+
+
+def one_row(x, y, window):
+    """For 1 x 1 filters of stride 1 rows mean nothing: images of a single long row."""
+    if not is_point(window):
+        return None
+    return tuple([a.reshape(*a.shape[:2], 1, -1) for a in (x, y)])
+
+
 @part
 def place(x, n0, n1, c0, u0, g, table, planes):
     """Lay images n0:n1 of x (flat), channels c0.., rows from u0 on, out in planes.
@@ -197,6 +208,3 @@ def place(x, n0, n1, c0, u0, g, table, planes):
                     planes, to + first * g.pitch, g.pitch, x, of, sh * g.W, sw, last - first, count
                 )
                 to += g.plane_rows * g.pitch
-
-
-__all__ = ["Grid", "Job", "Taps", "adjoint_taps", "forward_taps", "layout", "offsets", "place"]

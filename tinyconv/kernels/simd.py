@@ -36,8 +36,25 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def _address(context, builder, signature, args):
+    if isinstance(signature.args[0], types.CPointer):
+        return builder.gep(args[0], [args[1]])
     array = context.make_array(signature.args[0])(context, builder, args[0])
     return builder.gep(array.data, [args[1]])
+
+
+@intrinsic
+def pointer(typingctx, array):
+    """A flat array's first number, which loads and stores take in the array's place.
+
+    Numba counts the references to an array wherever one enters or leaves a branch or a part,
+    which costs more than the few instructions there. A pointer it does not count: the caller's
+    array must outlive it.
+    """
+
+    def codegen(context, builder, signature, args):
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
 
 
 @intrinsic
@@ -210,13 +227,12 @@ def load_some(typingctx, array, index, count):
 
     def codegen(context, builder, signature, args):
         kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        pointer = builder.bitcast(
-            _address(context, builder, signature, args), kind.as_pointer()
-        )
+        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         mask = _mask(builder, vector, args[2])
         arguments = [pointer.type, align.type, mask.type, kind]
         function = _masked(builder, "load", vector, (kind, arguments))
-        return builder.call(function, [pointer, align, mask, ir.Constant(kind, [0.0] * vector.lanes)])
+        zeros = ir.Constant(kind, [0.0] * vector.lanes)
+        return builder.call(function, [pointer, align, mask, zeros])
 
     return vector(array, types.intp, types.intp), codegen
 
@@ -253,7 +269,8 @@ def spread(typingctx, a, odd):
             builder.shuffle_vector(args[0], zeros, ir.Constant(indices, places))
             for places in (at_even, at_odd)
         )
-        return builder.select(builder.icmp_signed("!=", args[1], ir.Constant(args[1].type, 0)), odd, even)
+        is_odd = builder.icmp_signed("!=", args[1], ir.Constant(args[1].type, 0))
+        return builder.select(is_odd, odd, even)
 
     return a(a, types.intp), codegen
 
@@ -286,9 +303,7 @@ def store_some(typingctx, array, index, value, count):
 
     def codegen(context, builder, signature, args):
         kind, align = value.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        pointer = builder.bitcast(
-            _address(context, builder, signature, args), kind.as_pointer()
-        )
+        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         mask = _mask(builder, value, args[3])
         arguments = [kind, pointer.type, align.type, mask.type]
         function = _masked(builder, "store", value, (ir.VoidType(), arguments))
@@ -401,6 +416,7 @@ def copy_rows(to, i, pitch, of, j, stride, step, rows, count):
 
 
 __all__ = [
-    "BITS", "add", "copy", "copy_rows", "evens", "first", "fma", "gate", "get", "lanes", "load", "load_between", "load_some", "positive", "put", "splat", "spread",
-    "store", "store_some", "total", "zeros", "zipped",
+    "BITS", "add", "copy", "copy_rows", "evens", "first", "fma", "gate", "get", "lanes", "load",
+    "load_between", "load_some", "pointer", "positive", "put", "splat", "spread", "store",
+    "store_some", "total", "zeros", "zipped",
 ]  # fmt: skip

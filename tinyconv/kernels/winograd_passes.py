@@ -27,6 +27,8 @@ class Plan(NamedTuple):
     """How a kernel walks: integers that it reads by name. Places are in its scratch."""
 
     groups: int
+    taps: int  # of the filter along an axis, 3 or 5
+    tile: int  # outputs of a tile along an axis, 4 or 2
     top: int
     left: int
     rows: int  # of tiles in a block at most
@@ -35,7 +37,7 @@ class Plan(NamedTuple):
     plane: int  # place of a part of an image
     second: int  # place of the same of y, or of the transformed gy
     spare: int  # place for what is not to be kept
-    taps: int = 0  # place of 3 x 3 taps
+    filter: int = 0  # place of a filter's taps
     kept: bool = False  # whether M holds sums from block to block, or one product at a time
     once: bool = False  # whether weights are used only once
 
@@ -117,17 +119,18 @@ def _taps(w, at, columns, count, taps, table):
 
 
 @kernel
-def pack(w, bounds, rows, depth, adjoint, packed, once, start, stop):
+def pack(w, side, bounds, rows, depth, adjoint, packed, once, start, stop):
     """Panels start:stop of all groups' weights, transformed: (component, depth, lanes) each.
 
-    w is (groups, rows, depth, 9), or with ``adjoint`` (groups, depth, rows, 9) to be flipped.
-    With ``once`` every panel goes to the start of ``packed``.
+    w is (groups, rows, depth, side, side), or with ``adjoint`` (groups, depth, rows, side, side)
+    to be flipped. With ``once`` every panel goes to the start of ``packed``.
     """
     n = lanes(w)
     panels = len(bounds) - 1
     flat = w.reshape(-1)
     table = np.arange(n) * n
-    taps = np.empty((9 * depth + n) * n, w.dtype)
+    square = side * side
+    taps = np.empty((square * depth + n) * n, w.dtype)
     for panel in range(start, stop):
         group, i = panel // panels, panel % panels
         width = (bounds[i + 1] - bounds[i]) * n
@@ -136,17 +139,22 @@ def pack(w, bounds, rows, depth, adjoint, packed, once, start, stop):
         for v in range(0, width, n):
             row = bounds[i] * n + v
             # a row of w holds the taps of all depths, or with ``adjoint`` of one
-            at, columns, lines, each = (group * rows + row) * depth * 9, 9 * depth, 1, depth
+            at, columns, lines, each = (
+                (group * rows + row) * depth * square,
+                square * depth,
+                1,
+                depth,
+            )
             of, turn = 0, n
             if adjoint:
-                at, columns, lines, each = (group * depth * rows + row) * 9, 9, depth, 1
-                of, turn = 8 * n, -n
+                at, columns, lines, each = (group * depth * rows + row) * square, square, depth, 1
+                of, turn = (square - 1) * n, -n
             to = place + v
             for line in range(lines):
-                _taps(flat, at + line * rows * 9, columns, rows - row, taps, table)
+                _taps(flat, at + line * rows * square, columns, rows - row, taps, table)
                 for d in range(each):
                     transform_filter(
-                        taps, of + 9 * d * n, 3 * turn, turn,
+                        side, taps, of + square * d * n, side * turn, turn,
                         packed, to, 6 * component, component,
                     )  # fmt: skip
                     to += width
@@ -165,28 +173,30 @@ def _transform(
 ):
     """Transformed pixels of tile rows r0:r1, a register of channels, to scratch[at:].
 
-    Tiles are 4 pixels apart and overlap by an edge of 2, or by none: those of gy. Transformed
+    Tiles overlap by an edge of ``taps - 1`` pixels, or by none: those of gy. Transformed
     tiles are ``pitch`` apart, their components ``step``.
     """
     C, H, W = x.shape[1:]
     n = lanes(x)
     flat = x.reshape(-1)
-    Wp = 4 * TX + edge
+    Wp = p.tile * TX + edge
     r = r0
     while r < r1:
         image, a = r // TY, r % TY
         b = min(TY, a + r1 - r)
-        rows, down = 4 * (b - a) + edge, top - 4 * a
+        rows, down = p.tile * (b - a) + edge, top - p.tile * a
         _clear(scratch, p.plane, H, W, down, left, rows, Wp)
         at_x = (image * C + channel) * H * W
         _place(flat, at_x, H, W, channels, down, left, rows, Wp, table, scratch, p.plane)
         for u in range(b - a):
             for v in range(TX):
-                tile = p.plane + (u * Wp + v) * 4 * n
+                tile = p.plane + (u * Wp + v) * p.tile * n
                 if edge:
-                    transform_pixels(scratch, tile, Wp * n, n, scratch, at, 6 * step, step)
+                    transform_pixels(6, scratch, tile, Wp * n, n, scratch, at, 6 * step, step)
                 else:
-                    transform_cotangents(scratch, tile, Wp * n, n, scratch, at, 6 * step, step)
+                    transform_cotangents(
+                        p.tile, scratch, tile, Wp * n, n, scratch, at, 6 * step, step
+                    )
                 at += pitch
         r += b - a
 
@@ -204,28 +214,29 @@ def convolve(
     Cg, Og = C // p.groups, O // p.groups
     n = lanes(x)
     Cp = (Cg + n - 1) // n * n
-    TY, TX = (Ho + 3) // 4, (Wo + 3) // 4
-    table = _table(min(H, 4 * min(p.rows, TY) + 2), W, 4 * TX + 2, n)
+    m, edge = p.tile, p.taps - 1
+    TY, TX = (Ho + m - 1) // m, (Wo + m - 1) // m
+    table = _table(min(H, m * min(p.rows, TY) + edge), W, m * TX + edge, n)
     flat, residual = y.reshape(-1), residual.reshape(-1)
     pitch = 36 * Cp + n  # a register more: tiles must not share the cache's sets
     for r0 in range(start, stop, p.rows):
         r1 = min(r0 + p.rows, stop)
         tiles = (r1 - r0) * TX
-        number = panel_count(tiles)
         for group in range(p.groups):
             for c in range(0, Cg if fresh else 0, n):
                 _transform(
-                    x, group * Cg + c, Cg - c, p, p.top, p.left, 2, r0, r1, TY, TX, table,
+                    x, group * Cg + c, Cg - c, p, p.top, p.left, edge, r0, r1, TY, TX, table,
                     scratch, p.transformed + c, pitch, Cp,
                 )  # fmt: skip
             for i in range(i0, i1):
                 width = bounds[i + 1] - bounds[i]
+                number = panel_count(tiles, width)
                 pitch_m = 36 * width * n + n
                 at = 0 if p.once else _place_of_panel(bounds, i, group, Cg) * n
                 for k in range(36):
                     t = 0
                     for q in range(number):
-                        rows = panel_rows(tiles, number, q)
+                        rows = panel_rows(tiles, width, number, q)
                         product(
                             rows, width, scratch, p.transformed + t * pitch + k * Cp, pitch, 1,
                             packed, at, width * n, Cg,
@@ -244,13 +255,13 @@ def convolve(
                             # the last tile of a row reaches into the next row, and so comes first
                             for q in range(TX - 1, -1, -1):
                                 transform_outputs(
-                                    scratch, at_m + (u * TX + q) * pitch_m, 6 * step, step,
-                                    scratch, p.second + (u * Wo + q) * 4 * n, Wo * n, n,
+                                    m, scratch, at_m + (u * TX + q) * pitch_m, 6 * step, step,
+                                    scratch, p.second + (u * Wo + q) * m * n, Wo * n, n,
                                 )  # fmt: skip
                         _write(
                             scratch, p.second, bias, group * Og + o, flat,
-                            ((image * O + group * Og + o) * Ho + 4 * a) * Wo, Ho * Wo,
-                            (min(4 * b, Ho) - 4 * a) * Wo, Og - o, p.spare, plus, residual, least,
+                            ((image * O + group * Og + o) * Ho + m * a) * Wo, Ho * Wo,
+                            (min(m * b, Ho) - m * a) * Wo, Og - o, p.spare, plus, residual, least,
                         )  # fmt: skip
                         at_m += (b - a) * TX * pitch_m
                         r += b - a
@@ -258,21 +269,21 @@ def convolve(
 
 @kernel
 def weight(gy, x, bounds, partial, p, scratch, start, stop, i0, i1):
-    """partial (O, C / groups, 9) = sum over tile rows start:stop, for panels i0:i1 of each
+    """partial (O, C / groups, taps^2) = sum over tile rows start:stop, for panels i0:i1 of each
     group's input channels. M is over (panel, output channel, component, lanes of the panel)."""
     C, H, W = x.shape[1:]
     O, Ho, Wo = gy.shape[1:]
     Cg, Og = C // p.groups, O // p.groups
     n = lanes(x)
     Op = (Og + n - 1) // n * n
-    TY, TX = (Ho + 3) // 4, (Wo + 3) // 4
-    high = min(p.rows, TY)
-    table = _table(min(H, 4 * high + 2), W, 4 * TX + 2, n)
-    table_gy = _table(min(Ho, 4 * high), Wo, 4 * TX, n)
+    m, edge = p.tile, p.taps - 1
+    TY, TX = (Ho + m - 1) // m, (Wo + m - 1) // m
+    high, square = min(p.rows, TY), p.taps * p.taps
+    table = _table(min(H, m * high + edge), W, m * TX + edge, n)
+    table_gy = _table(min(Ho, m * high), Wo, m * TX, n)
     flat = partial.reshape(-1)
     nothing, least = np.zeros(n, x.dtype), np.full(1, -np.inf, x.dtype)
-    scratch[p.taps : p.taps + (n + 9) * n] = 0
-    number = panel_count(Og)
+    scratch[p.filter : p.filter + (n + square) * n] = 0
     for group in range(p.groups):
         for r0 in range(start, stop, p.rows):
             r1 = min(r0 + p.rows, stop)
@@ -285,10 +296,11 @@ def weight(gy, x, bounds, partial, p, scratch, start, stop, i0, i1):
                 )  # fmt: skip
             for i in range(i0, i1):
                 width = (bounds[i + 1] - bounds[i]) * n
+                number = panel_count(Og, width // n)
                 first, step = bounds[i] * n, tiles * width + n
                 for c in range(0, width, n):
                     _transform(
-                        x, group * Cg + first + c, Cg - first - c, p, p.top, p.left, 2,
+                        x, group * Cg + first + c, Cg - first - c, p, p.top, p.left, edge,
                         r0, r1, TY, TX, table, scratch, p.transformed + c, width, step,
                     )  # fmt: skip
                 at_m = p.products
@@ -296,7 +308,7 @@ def weight(gy, x, bounds, partial, p, scratch, start, stop, i0, i1):
                     at_m += 36 * Op * (bounds[i] - bounds[i0]) * n
                 o = 0
                 for q in range(number):
-                    rows = panel_rows(Og, number, q)
+                    rows = panel_rows(Og, width // n, number, q)
                     for k in range(36):
                         product(
                             rows, width // n, scratch, p.second + k * step_gy + o, 1, Op,
@@ -305,23 +317,23 @@ def weight(gy, x, bounds, partial, p, scratch, start, stop, i0, i1):
                         )  # fmt: skip
                     if r1 == stop:
                         for row in range(o, min(o + rows, Og)):
-                            at = ((group * Og + row) * Cg + first) * 9
+                            at = ((group * Og + row) * Cg + first) * square
                             at_r = at_m + (row - o) * 36 * width
                             for c in range(0, width, n):
                                 transform_taps(
-                                    scratch, at_r + c, 6 * width, width,
-                                    scratch, p.taps, 3 * n, n,
+                                    p.taps, scratch, at_r + c, 6 * width, width,
+                                    scratch, p.filter, p.taps * n, n,
                                 )  # fmt: skip
-                                # of a row 9 numbers count: the next one overwrites the others
-                                for t in range(0, 9, n):
-                                    t = min(t, max(9 - n, 0))
+                                # of a row only the taps count: the next one overwrites the others
+                                for t in range(0, square, n):
+                                    t = min(t, max(square - n, 0))
                                     scatter(
-                                        scratch, p.taps + t * n, nothing, 0,
-                                        scratch, p.spare + t, 9, n,
+                                        scratch, p.filter + t * n, nothing, 0,
+                                        scratch, p.spare + t, square, n,
                                         scratch, p.spare, 0, scratch, least,
                                     )  # fmt: skip
                                 count = min(n, Cg - first - c)
-                                copy(flat, at + 9 * c, scratch, p.spare, 9 * count)
+                                copy(flat, at + square * c, scratch, p.spare, square * count)
                     if p.kept:
                         at_m += rows * 36 * width
                     o += rows

@@ -1,12 +1,15 @@
-"""Winograd's transforms F(4x4, 3x3), and what carries pixels to and from them, as LLVM code.
+"""Winograd's transforms for tiles of 6 x 6 pixels, and what carries pixels to and from them, as
+LLVM code.
 
-One axis of a 3-tap correlation computes 4 outputs from 6 inputs by 6 multiplications:
+One axis of an r-tap correlation computes m outputs from 6 = m + r - 1 inputs by 6 multiplications:
 
     y = A^T ((G g) * (B^T d))
 
-(Lavin and Gray 2015; Toom-Cook with the points 0, a, -a, b, -b and infinity). Here
-a = 1/sqrt(2), b = sqrt(2): a b = 1 spares multiplications, and the rounding error is a
-sixth of that of the usual 1 and 2, about that of a plain sum (Barabasz et al. 2020 on
+(Lavin and Gray 2015; Toom-Cook with the points 0, a, -a, b, -b and infinity), here with r = 3 or
+5. G g are the values of a polynomial with coefficients g, and A^T sums over the points weighted
+by their powers 0 .. m - 1, so one code writes them for all sizes; B^T is the same for all.
+Here a = 1/sqrt(2), b = sqrt(2): a b = 1 spares multiplications, and the rounding error for r = 3
+is a sixth of that of the usual 1 and 2, about that of a plain sum (Barabasz et al. 2020 on
 the choice of points). In two dimensions each step is applied to columns, then to rows.
 
 *Channels lie in lanes*: a register holds one pixel of 16 channels, so that a transform is
@@ -26,9 +29,11 @@ from tinyconv.kernels.tile import ROWS, WIDTH, _Emitter, _Loop, _switch
 
 #: the points, with a b = 1 and a^2 + b^2 = 5/2
 _A, _B = 0.5**0.5, 2**0.5
-#: how many rows a ``product`` may have: each size is a loop of its own to compile
-_STEP = ROWS // 4
-_SIZES = [(R, V) for R in range(ROWS // 2, ROWS + 1, _STEP) for V in range(1, WIDTH + 1)]
+#: rows of a ``product`` at most, where it is one register wide: sums wait for the step before, so
+#: there must be enough of them
+TALL = 2 * ROWS
+#: (rows, width) that it may have: each is a loop of its own to compile
+_SIZES = [(most * q // 4, V) for V, most in ((1, TALL), (2, ROWS), (3, ROWS)) for q in (2, 3, 4)]
 
 
 class _Arithmetic:
@@ -72,101 +77,96 @@ def _pixels(do, x):
     ]
 
 
-def _values(do, even_a, odd_a, even_b, odd_b):
-    """A polynomial's values at a, -a, b, -b over what B^T leaves to divide by: -3/2 and 6."""
-    even_a, odd_a = do.mul(-2 / 3, even_a), do.mul(-2 / 3 * _A, odd_a)
-    even_b, odd_b = do.mul(1 / 6, even_b), do.mul(1 / 6 * _B, odd_b)
-    return [
-        do.add(even_a, odd_a),
-        do.sub(even_a, odd_a),
-        do.add(even_b, odd_b),
-        do.sub(even_b, odd_b),
-    ]
+def _evaluate(do, g):
+    """G: 2 to 5 coefficients -> a polynomial's values at the 6 points. What B^T leaves to divide
+    by is -3/2 and 6."""
+
+    def at(squared, coefficients):
+        value = coefficients[-1]
+        for coefficient in coefficients[-2::-1]:
+            value = do.fma(squared, value, coefficient)
+        return value
+
+    values = []
+    for point, factor in ((_A, -2 / 3), (_B, 1 / 6)):
+        squared = 1 / 2 if point == _A else 2.0
+        even = do.mul(factor, at(squared, g[0::2]))
+        odd = do.mul(factor * point, at(squared, g[1::2]))
+        values += [do.add(even, odd), do.sub(even, odd)]
+    return [g[0], *values, g[-1]]
 
 
-def _filter(do, g):
-    """G: 3 taps -> 6."""
-    even_a, even_b = do.fma(0.5, g[2], g[0]), do.fma(2.0, g[2], g[0])
-    return [g[0], *_values(do, even_a, g[1], even_b, g[1]), g[2]]
-
-
-def _cotangents(do, g):
-    """G of F(3, 4), for the weight gradient: 4 pixels of gy -> 6."""
-    even_a, even_b = do.fma(0.5, g[2], g[0]), do.fma(2.0, g[2], g[0])
-    odd_a, odd_b = do.fma(0.5, g[3], g[1]), do.fma(2.0, g[3], g[1])
-    return [g[0], *_values(do, even_a, odd_a, even_b, odd_b), g[3]]
-
-
-def _sums(do, m):
-    """What A^T is made of: m0 plus the even sum, and the sums weighted by powers."""
+def _interpolate(do, m, count):
+    """A^T: 6 products -> 2 to 5 sums, each weighted by the points' next power."""
     plus_a, minus_a = do.add(m[1], m[2]), do.sub(m[1], m[2])
     plus_b, minus_b = do.add(m[3], m[4]), do.sub(m[3], m[4])
-    return (
-        do.add(m[0], do.add(plus_a, plus_b)),
-        do.fma(_A, minus_a, do.mul(_B, minus_b)),
-        (plus_a, plus_b),
-        (minus_a, minus_b),
-    )
+    sums = [do.add(m[0], do.add(plus_a, plus_b))]
+    for power in range(1, count):
+        a, b = (minus_a, minus_b) if power % 2 else (plus_a, plus_b)
+        last = do.fma(_B**power, b, m[5]) if power == count - 1 else do.mul(_B**power, b)
+        sums.append(do.fma(_A**power, a, last))
+    return sums
 
 
-def _outputs(do, m):
-    """A^T: 6 -> 4 pixels of y."""
-    y0, y1, (plus_a, plus_b), (minus_a, minus_b) = _sums(do, m)
-    y2 = do.fma(0.5, plus_a, do.mul(2.0, plus_b))
-    y3 = do.fma(_A**3, minus_a, do.fma(_B**3, minus_b, m[5]))
-    return [y0, y1, y2, y3]
-
-
-def _taps(do, m):
-    """A^T of F(3, 4): 6 -> 3 taps of the weight gradient."""
-    y0, y1, (plus_a, plus_b), _ = _sums(do, m)
-    return [y0, y1, do.fma(0.5, plus_a, do.fma(2.0, plus_b, m[5]))]
-
-
-def _transform(count, axis):
-    """The intrinsic that applies ``axis`` to both axes of ``count`` x ``count`` registers.
+def _transform(axes):
+    """The intrinsic that applies ``axes[size]`` = (registers, axis) to both axes of as many
+    registers.
 
     It reads register (i, j) at ``at + i row + j column`` and writes component (i, j) of the
     result at ``to + i to_row + j to_column``.
     """
 
     @intrinsic
-    def transform(typingctx, source, at, row, column, out, to, to_row, to_column):
+    def transform(typingctx, size, source, at, row, column, out, to, to_row, to_column):
         vector = Vector(out.dtype)
 
         def codegen(context, builder, signature, args):
             emit = _Emitter(context, builder, vector)
             do = _Arithmetic(emit)
-            read, write = (emit.data(signature.args[i], args[i]) for i in (0, 4))
-            _, at, row, column, _, to, to_row, to_column = args
-            lines = []
-            for _ in range(count):
-                cells, cell = [], at
+            read, write = (emit.data(signature.args[i], args[i]) for i in (1, 5))
+
+            def both(count, axis):
+                _, _, at, row, column, _, to, to_row, to_column = args
+                lines = []
                 for _ in range(count):
-                    cells.append(emit.load(read, cell))
-                    cell = builder.add(cell, row)
-                lines.append(axis(do, cells))  # line j: the transformed column j
-                at = builder.add(at, column)
-            for cells in zip(*lines):
-                cell = to
-                for value in axis(do, cells):
-                    emit.store(value, write, cell)
-                    cell = builder.add(cell, to_column)
-                to = builder.add(to, to_row)
+                    cells, cell = [], at
+                    for _ in range(count):
+                        cells.append(emit.load(read, cell))
+                        cell = builder.add(cell, row)
+                    lines.append(axis(do, cells))  # line j: the transformed column j
+                    at = builder.add(at, column)
+                for cells in zip(*lines):
+                    cell = to
+                    for value in axis(do, cells):
+                        emit.store(value, write, cell)
+                        cell = builder.add(cell, to_column)
+                    to = builder.add(to, to_row)
+
+            cases = {k: functools.partial(both, *axis) for k, axis in axes.items()}
+            _switch(builder, args[0], cases)
             return context.get_dummy_value()
 
         number = types.intp
-        kinds = (source, number, number, number, out, number, number, number)
+        kinds = (number, source, number, number, number, out, number, number, number)
         return types.void(*kinds), codegen
 
     return transform
 
 
-transform_pixels = _transform(6, _pixels)
-transform_filter = _transform(3, _filter)
-transform_cotangents = _transform(4, _cotangents)
-transform_outputs = _transform(6, _outputs)
-transform_taps = _transform(6, _taps)
+def _to_sums(count):
+    return 6, lambda do, m: _interpolate(do, m, count)
+
+
+#: taps of a filter -> outputs of a tile, along an axis: both sizes have tiles of 6 x 6 pixels
+OUTPUTS = {3: 4, 5: 2}
+_TAPS, _TILES = OUTPUTS.keys(), OUTPUTS.values()
+
+# each is for the sizes that it is named by: pixels, taps of a filter, outputs of a tile
+transform_pixels = _transform({6: (6, _pixels)})
+transform_filter = _transform({k: (k, _evaluate) for k in _TAPS})
+transform_cotangents = _transform({k: (k, _evaluate) for k in _TILES})
+transform_outputs = _transform({k: _to_sums(k) for k in _TILES})
+transform_taps = _transform({k: _to_sums(k) for k in _TAPS})
 
 
 def _transpose(emit, rows):
@@ -255,16 +255,18 @@ def scatter(typingctx, source, at, bias, i, y, to, pitch, count, spare, j, plus,
 
 
 @part
-def panel_count(count):
-    """How many panels ``count`` rows are cut into."""
-    return (count + ROWS - 1) // ROWS
+def panel_count(count, width):
+    """How many panels ``count`` rows are cut into for products of ``width`` registers."""
+    most = TALL if width == 1 else ROWS
+    return (count + most - 1) // most
 
 
 @part
-def panel_rows(count, number, i):
+def panel_rows(count, width, number, i):
     """Rows of panel i of ``number``: as even as can be; the last may have some too many."""
-    steps = (count + _STEP - 1) // _STEP
-    return max((i + 1) * steps // number - i * steps // number, 2) * _STEP
+    step = TALL // 4 if width == 1 else ROWS // 4
+    steps = (count + step - 1) // step
+    return max((i + 1) * steps // number - i * steps // number, 2) * step
 
 
 @intrinsic
@@ -317,8 +319,7 @@ def product(
                     emit.store(loop.carried[r * V + v], result, places[r], v * emit.lanes)
 
         which = builder.add(builder.mul(rows, ir.Constant(rows.type, WIDTH + 1)), width)
-        sizes = _SIZES
-        cases = {R * (WIDTH + 1) + V: functools.partial(tile, R, V) for R, V in sizes}
+        cases = {R * (WIDTH + 1) + V: functools.partial(tile, R, V) for R, V in _SIZES}
         _switch(builder, which, cases)
         return context.get_dummy_value()
 

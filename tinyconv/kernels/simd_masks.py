@@ -1,0 +1,120 @@
+"""Loads and stores of some lanes of a register, named by a mask: an integer whose bit i is lane i.
+
+A mask is reckoned once per block of pixels and then waits in a mask register, where a count of
+lanes (``load_some``) would be turned into one at every load.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from tinyconv.kernels.jit import part
+from tinyconv.kernels.simd import Vector, _address, _masked
+
+
+@part
+def between(first, stop, n):
+    """The mask of lanes first..stop of n, either of which may lie outside."""
+    return ((1 << min(max(stop, 0), n)) - 1) & ~((1 << min(max(first, 0), n)) - 1)
+
+
+def _lanes_of(builder, vector, mask):
+    bits = builder.trunc(mask, ir.IntType(vector.lanes))
+    return builder.bitcast(bits, ir.VectorType(ir.IntType(1), vector.lanes))
+
+
+@intrinsic
+def load_masked(typingctx, array, index, mask):
+    """The lanes of ``array[index:]`` in the mask, zeros in the others, which need not exist."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
+        mask = _lanes_of(builder, vector, args[2])
+        arguments = [pointer.type, align.type, mask.type, kind]
+        function = _masked(builder, "load", vector, (kind, arguments))
+        zeros = ir.Constant(kind, [0.0] * vector.lanes)
+        return builder.call(function, [pointer, align, mask, zeros])
+
+    return vector(array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def store_masked(typingctx, array, index, value, mask):
+    """``array[index:] = value`` for the lanes in the mask."""
+
+    def codegen(context, builder, signature, args):
+        kind, align = value.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
+        mask = _lanes_of(builder, value, args[3])
+        arguments = [kind, pointer.type, align.type, mask.type]
+        function = _masked(builder, "store", value, (ir.VoidType(), arguments))
+        builder.call(function, [args[2], pointer, align, mask])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value, types.intp), codegen
+
+
+@intrinsic
+def odds(typingctx, a, b):
+    """Lanes 1, 3, 5, ... of a, then those of b."""
+
+    def codegen(context, builder, signature, args):
+        indices = ir.VectorType(ir.IntType(32), a.lanes)
+        return builder.shuffle_vector(
+            args[0], args[1], ir.Constant(indices, list(range(1, 2 * a.lanes, 2)))
+        )
+
+    return a(a, b), codegen
+
+
+@intrinsic(prefer_literal=True)
+def prefetch(typingctx, array, index, write):
+    """Ask for the cache line of ``array[index]``, which need not exist; with ``write`` (0 or 1)
+    to write it."""
+
+    def codegen(context, builder, signature, args):
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[number] * 3])
+        address = builder.bitcast(
+            _address(context, builder, signature, args), ir.IntType(8).as_pointer()
+        )
+        function = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
+        # into all levels of the cache, of data
+        rest = write.literal_value, 3, 1
+        builder.call(function, [address, *(ir.Constant(number, k) for k in rest)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, write), codegen
+
+
+@intrinsic
+def stream(typingctx, array, index, value):
+    """``store`` past the caches, for what will have left them before it is read; the address
+    a multiple of the register's size. To be ended by ``fence``."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _address(context, builder, signature, args)
+        kind = value.llvm_type()
+        align = value.lanes * value.dtype.bitwidth // 8
+        call = builder.store(args[2], builder.bitcast(pointer, kind.as_pointer()), align=align)
+        one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        call.set_metadata("nontemporal", one)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def fence(typingctx):
+    """Let other threads see what was streamed."""
+
+    def codegen(context, builder, signature, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+__all__ = ["between", "fence", "load_masked", "odds", "prefetch", "store_masked", "stream"]
