@@ -56,8 +56,9 @@ def conv_algorithm(name):
 def supports(name, window, groups, channels, filters):
     """Whether the member can do the convolution at all."""
     if name == "winograd":
-        shape = window.kh, window.kw, window.sh, window.sw, window.dh, window.dw
-        return shape == (3, 3, 1, 1, 1, 1) and max(window[4:8]) <= 2
+        shape = window.kw, window.sh, window.sw, window.dh, window.dw
+        k = window.kh
+        return k in (3, 5) and shape == (k, 1, 1, 1, 1) and max(window[4:8]) < k
     if name == "pointwise":
         return window[:2] == (1, 1) and window[4:8] == (0, 0, 0, 0)
     if name == "depthwise":
@@ -82,17 +83,12 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
         return name if supports(name, window, groups, channels, filters) else "direct"
     if supports("depthwise", window, groups, channels, filters) and channels > 1:
         return "depthwise"
-    # it loses a digit: in float64, where gradients are checked, they count. With few channels the
-    # transforms outweigh the multiplications that they save
-    if (
-        itemsize == 4
-        and supports("winograd", window, groups, channels, filters)
-        and min(channels, filters) >= 8 * groups
-        and channels * filters >= 160 * groups * groups
-    ):
-        return "winograd"
     H, W = x_shape[2:]
     Ho, Wo = window.output_shape(H, W)
+    # it loses a digit: in float64, where gradients are checked, they count
+    if itemsize == 4 and supports("winograd", window, groups, channels, filters):
+        if _winograd_pays(direction, channels // groups, filters // groups, window, H, W):
+            return "winograd"
     lanes = 64 // itemsize
     point = supports("pointwise", window, groups, channels, filters)
     if point and (window.sh > 1 or window.sw > 1):
@@ -110,6 +106,8 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
         area, sources, width = Ho * Wo, filters // groups, W
     if width % (2 * lanes) == 0 or (point and H * W >= 400 and x_shape[0] >= 4):
         return "direct"  # whole registers of a row at a time
+    if point and H * W > 3 * lanes:
+        return "pointwise"
     if _filled(x_shape[0], lanes) >= 0.9 and H * W >= lanes and area * sources <= 19_000:
         return "lanes"
     if point:
@@ -117,6 +115,20 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
     if _wasted(*((Ho, Wo) if direction == "forward" else (H, W)), window) > 0.2:
         return "im2col"
     return "direct"
+
+
+def _winograd_pays(direction, channels, filters, window, H, W):
+    """Whether the multiplications that are saved outweigh the transforms."""
+    if window.kh == 3:
+        return min(channels, filters) >= 8 and channels * filters >= 160
+    if min(channels, filters) < 16:
+        return False
+    if direction == "weight_gradient":
+        return True
+    # tiles of 2 x 2 outputs take 36 multiplications, the sums themselves 25 for each output
+    Ho, Wo = window.output_shape(H, W)
+    h, w = (Ho, Wo) if direction == "forward" else (H, W)
+    return 25 * Ho * Wo >= 36 * -(-h // 2) * -(-w // 2)
 
 
 def _filled(count, lanes):

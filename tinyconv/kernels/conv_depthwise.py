@@ -56,6 +56,12 @@ def _paired(x_shape, y_shape, dtype):
     return x_shape[3] == y_shape[3] and 2 * x_shape[3] * dtype.itemsize <= BITS // 8
 
 
+def _whole_registers(y):
+    """Whether each row of y is, from an aligned address on, a number of registers."""
+    row = y.shape[3] * y.itemsize
+    return row % (BITS // 8) == 0 and y.ctypes.data % (BITS // 8) == 0
+
+
 def _sizes(x_shape, y_shape):
     return *x_shape[2:], *y_shape[2:], x_shape[1], y_shape[1]
 
@@ -71,8 +77,7 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
         function = depthwise_forward.packed
         if not _paired(x.shape, y.shape, x.dtype):
             function = depthwise_forward.walk
-            whole = y.shape[3] * y.itemsize % (BITS // 8) == 0
-            rest.append(whole and y.nbytes >= _PAST_CACHES)
+            rest.append(y.nbytes >= _PAST_CACHES and _whole_registers(y))
     elif own == 2:
         function = depthwise_forward.leap
     parallel.run(

@@ -7,6 +7,7 @@ compiled body serves all: a kernel with Numba's own ``parallel=True`` takes thre
 times as long to compile, and its workqueue layer may not be entered by two threads at once.
 """
 
+import functools
 import os
 import queue
 import threading
@@ -32,6 +33,12 @@ def available_threads():
         return len(os.sched_getaffinity(0))
     except AttributeError:
         return os.cpu_count() or 1
+
+
+@functools.cache
+def _processors():
+    """``available_threads`` as they were at first: to ask the system takes a microsecond."""
+    return available_threads()
 
 
 def get_num_threads() -> int:
@@ -107,11 +114,12 @@ class _Job:
         self.error = None
 
     def work(self):
-        while True:
+        """Take chunks until there are none; returns the flag to raise for who waits, or None."""
+        while self.todo:
             try:
                 i, (start, stop) = self.todo.pop()  # atomic under the GIL and in free threading
             except IndexError:
-                return
+                return None
             try:
                 self.body(i, start, stop)
             except BaseException as error:
@@ -120,26 +128,34 @@ class _Job:
                 self.left -= 1
                 last = self.left == 0
             if last:
-                self.ended[0] = 1
                 self.finished.release()
+                return self.ended
+        return None
 
     def join(self):
         """Wait until all chunks are done; raise what one of them raised."""
         if self.left:
-            _wait(self.ended, 0)
+            _wait(_NOTHING, self.ended, 0)
         self.finished.acquire()
         if self.error is not None:
             raise self.error
 
 
-def _wait(number, seen):
-    """Look at number[0] until it is not ``seen``, but not for long; returns it."""
+#: a flag that nobody looks at
+_NOTHING = np.zeros(1, np.int64)
+
+
+def _wait(flag, number, seen):
+    """Raise ``flag``, then look at number[0] until it is not ``seen``, but not for long;
+    returns it."""
     # more threads than processors: whoever waits by looking takes the time of those who work
-    if get_num_threads() > available_threads():
+    if get_num_threads() > _processors():
+        flag[0] = 1
         return number[0]
     from tinyconv.kernels.spin import wait_for_change
 
-    return wait_for_change(number, seen, _LOOKS)
+    # the flag is raised where the GIL is let go, so that who sees it need not wait for that
+    return wait_for_change(flag, number, seen, _LOOKS)
 
 
 class _Pool:
@@ -161,15 +177,23 @@ class _Pool:
         self.given[0] += 1
 
     def _serve(self):
+        flag = _NOTHING
         while True:
             seen = self.given[0]
-            try:
-                job = self.jobs.get_nowait()
-            except queue.Empty:
-                if _wait(self.given, seen) != seen:
+            if self.jobs.empty():
+                seen_now, flag = _wait(flag, self.given, seen), _NOTHING
+                if seen_now != seen:
                     continue
                 job = self.jobs.get()
-            job.work()
+            else:
+                flag[0] = 1
+                try:
+                    job = self.jobs.get_nowait()
+                except queue.Empty:  # another thread was faster
+                    continue
+            flag = job.work()
+            if flag is None:
+                flag = _NOTHING
             del job  # no reference outlives the job: its arrays are the caller's to free
 
 

@@ -31,8 +31,10 @@ def _look(typingctx, array):
 
 
 @kernel
-def wait_for_change(number, seen, looks):
-    """Look at number[0] until it is not ``seen``, or ``looks`` times; returns it."""
+def wait_for_change(flag, number, seen, looks):
+    """Set flag[0] to 1, then look at number[0] until it is not ``seen``, or ``looks`` times;
+    returns it."""
+    flag[0] = 1
     for _ in range(looks):
         if _look(number) != seen:
             break
