@@ -4,7 +4,6 @@ import json
 import statistics
 import time
 
-
 #: seconds after which the threads of the contestant before have gone to sleep: OpenMP's look for
 #: work for some milliseconds after each call, on a processor that the next one needs
 _REST = 0.012

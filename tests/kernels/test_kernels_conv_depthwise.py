@@ -62,6 +62,7 @@ def _case(shape, O, stride=1, padding=(1, 1, 1, 1), kernel=(3, 3)):
 @example(case=_case((2, 3, 9, 16), 3, 2))  # two rows of outputs to a register
 @example(case=_case((2, 3, 7, 67), 3, 2))  # several registers in a row
 @example(case=_case((1, 2, 6, 33), 2, 2, (0, 1, 0, 1)))  # an even distance from the edge
+@example(case=_case((1, 2, 5, 29), 2, 2, (3, 3, 0, 0)))  # a register that starts outside
 @example(case=_case((1, 2, 2, 5), 4, 2, (4, 0, 0, 4)))  # windows that see padding only
 @example(case=_case((1, 2, 12, 20), 2, 1, (2, 2, 2, 2), (5, 5)))
 def test_against_loops(case, dtype):

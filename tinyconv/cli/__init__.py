@@ -324,18 +324,39 @@ def _cache_state(folder):
 def _warmup(args):
     """compile the kernels now, so that the first training need not"""
     began, watch = time.perf_counter(), kernels.jit.watch
+    count = len(WARMUP) + 1
     for i, (name, shape) in enumerate(WARMUP, 1):
-        _print(f"{i}/{len(WARMUP)} {name} ...")
-        net = models.get_model(name, in_channels=shape[0])
-        sgd = optim.SGD(net.parameters(), lr=0.0)
-        nn.functional.cross_entropy(
-            net(tinyconv.zeros(2, *shape)), tinyconv.tensor([0, 1])
-        ).backward()
-        sgd.step()
-        net.eval()
-        with tinyconv.no_grad():
-            net(tinyconv.zeros(2, *shape))
+        _print(f"{i}/{count} {name} ...")
+        _train_a_little(models.get_model(name, in_channels=shape[0]), shape)
+    _print(f"{count}/{count} every way to convolve, in float32 and float64 ...")
+    for algorithm in kernels.choice.ALGORITHMS:
+        with kernels.conv_algorithm(algorithm):
+            _convolve_once(algorithm, tinyconv.float32)
+            _convolve_once(algorithm, tinyconv.float64)
     _print(
         f"ready in {time.perf_counter() - began:.1f} s: {watch.kernels} kernels compiled in "
         f"{watch.seconds:.1f} s, the others were in the cache"
     )
+
+
+def _train_a_little(net, shape):
+    """Two steps by each optimiser, and a look at the images."""
+    x, labels = tinyconv.zeros(2, *shape), tinyconv.tensor([0, 1])
+    for optimizer in (
+        optim.SGD(net.parameters(), lr=0.0, momentum=0.9), optim.Adam(net.parameters(), lr=0.0)
+    ):  # fmt: skip
+        for _ in range(2):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x), labels).backward()
+            optimizer.step()
+    net.eval()
+    with tinyconv.no_grad():
+        net(x)
+
+
+def _convolve_once(algorithm, dtype):
+    """A convolution that the algorithm can do, in all three directions."""
+    size, groups = (1 if algorithm == "pointwise" else 3), (4 if algorithm == "depthwise" else 1)
+    x = tinyconv.zeros(16, 4, 8, 8, dtype=dtype, requires_grad=True)
+    w = tinyconv.zeros(4, 4 // groups, size, size, dtype=dtype, requires_grad=True)
+    nn.functional.conv2d(x, w, padding=size // 2, groups=groups).sum().backward()

@@ -31,6 +31,7 @@ from tinyconv.kernels.simd_masks import (
     load_masked,
     odds,
     prefetch,
+    raised,
     store_masked,
     stream,
 )
@@ -242,51 +243,53 @@ def _packed_down(arrays, taps, base, first, block, masks, upper, g, sizes, epilo
 # -- stride 2 -------------------------------------------------------------------------------
 @inlined
 def halves(x, q, g, sizes):
-    """How a register of outputs is put together from row p, column q on: the masks of the
-    pixels in the lower and upper half, the masks of the outputs there, the distance of the
-    upper half's pixels and of its outputs, and how many rows it is."""
+    """How a register of outputs is put together from column q on, in an upper and a lower half:
+
+    the masks of the pixels of the middle and right tap in each half; the mask of what the left
+    tap takes over from the right one of the output before; the masks of the left tap's own
+    pixel at the start of each half; the distance of the upper half's pixels from the lower
+    half's; the masks of the outputs, and the distance of theirs; and how many rows it is.
+    """
     H, W, Ho, Wo, C, O = sizes
-    n, v = lanes(x), 2 * q - g.left
-    stop = min(W, 2 * Wo - g.left)  # the last pixel of the middle tap
-    end = min(W, 2 * Wo - g.left + 1)  # and of the last
-    low = between(-v, stop - v, n), between(-v - 2, end - v - 2, n)
+    n, v = lanes(x), 2 * q - g.left + 1
+    stop = min(W, 2 * Wo - g.left + 1)
+    low = between(-v, stop - v, n)
+    start = between(1 - v, W + 1 - v, 1)
     if Wo <= n // 2:
         half = between(0, Wo, n)
-        return low, low, half, half << n // 2, 2 * W, Wo - n // 2, 2
-    high = between(-v - n, stop - v - n, n), between(-v - n - 2, end - v - n - 2, n)
-    return low, high, between(0, min(Wo - q, n // 2), n), between(n // 2, Wo - q, n), n, 0, 1
-
-
-@inlined
-def gather_two(x, at, distance, low, high):
-    """What three taps of a row of weights see, in steps of two pixels."""
-    a, b = load_masked(x, at, low[0]), load_masked(x, at + distance, high[0])
-    c, d = load_masked(x, at + 2, low[1]), load_masked(x, at + 2 + distance, high[1])
-    return evens(a, b), odds(a, b), evens(c, d)
+        over = (half | half << n // 2) & ~(1 | 1 << n // 2)
+        return low, low, over, start, start << n // 2, 2 * W, half, half << n // 2, Wo - n // 2, 2
+    high = between(-v - n, stop - v - n, n)
+    keep, keep_high = between(0, min(Wo - q, n // 2), n), between(n // 2, Wo - q, n)
+    return low, high, keep | keep_high, start, 0, n, keep, keep_high, 0, 1
 
 
 @inlined
 def gather_leap(x, at, half, h, both, H, inside):
-    """``gather_two`` from row h, which may lie outside the image, as may the row of the upper
-    half, which is not to be seen unless ``both`` are; but all is ``inside``."""
-    low, high, _, _, distance, _, rows = half
-    if inside:
-        return gather_two(x, at, distance, low, high)
-    beyond = h + 2 * (rows - 1)
-    return gather_two(x, at, distance, if_row(low, h, H, True), if_row(high, beyond, H, both))
+    """What three taps of a row of weights see of row h, in steps of two pixels; ``at``: the
+    middle tap's first. If not ``inside``, the row may lie outside the image, as may the row
+    of the upper half, which is not to be seen unless ``both`` are."""
+    low, high, over, start, start_high, distance, _, _, _, rows = half
+    if not inside:
+        beyond = h + 2 * (rows - 1)
+        below = -1 if h >= 0 and h < H else 0
+        above = -1 if beyond >= 0 and beyond < H and both else 0
+        low, start = low & below, start & below
+        high, start_high = high & above, start_high & above
+    a, b = load_masked(x, at, low), load_masked(x, at + distance, high)
+    right = odds(a, b)
+    left = raised(right, over)
+    if start != 0:
+        left = add(left, load_masked(x, at - 1, start))
+    if start_high != 0:
+        left = add(left, load_masked(x, at - 1 + distance - lanes(x) // 2, start_high))
+    return left, evens(a, b), right
 
 
 @inlined
 def interior_leaps(g, rows, H, Ho):
     """The outputs that see no row outside, as ``interior``."""
     return interior((g.top + 1) // 2, min((H + g.top + 1) // 2 - rows, Ho - rows + 1), Ho, rows)
-
-
-@inlined
-def if_row(masks, h, H, wanted):
-    """The masks, if there is a row h of H, and it is wanted; else masks of no lane."""
-    every = -1 if h >= 0 and h < H and wanted else 0
-    return masks[0] & every, masks[1] & every
 
 
 @kernel
@@ -315,14 +318,14 @@ def leap(x, w, bias, residual, y, g, sizes, epilogue, start, stop):
 def _leap_down(x, residual, y, taps, base, block, half, g, sizes, epilogue, inside):
     of, out, q, begin, end = block
     H, W, Ho, Wo, C, O = sizes
-    _, _, keep, keep_high, _, gap, rows = half
+    _, _, _, _, _, _, keep, keep_high, gap, rows = half
     for p in range(begin, end, rows):
         h = 2 * p - g.top
         both = inside or rows == 1 or p + 1 < Ho
         at = of + h * W + 2 * q
         prefetch(x, at + AHEAD, 0)
         prefetch(x, at + W + AHEAD, 0)
-        at -= g.left
+        at += 1 - g.left
         a = gather_leap(x, at, half, h, both, H, inside)
         b = gather_leap(x, at + W, half, h + 1, both, H, inside)
         c = gather_leap(x, at + 2 * W, half, h + 2, both, H, inside)

@@ -13,7 +13,6 @@ from tinyconv.kernels.depthwise_forward import (
     gather_pair,
     gather_row,
     halves,
-    if_row,
     interior,
     interior_leaps,
     masks_of_pair,
@@ -186,7 +185,7 @@ def _leap_down(gy, x, sums, block, half, g, sizes, inside):
     of, slopes, q, begin, end = block
     top, middle, bottom = sums
     H, W, Ho, Wo, C, O = sizes
-    _, _, keep, keep_high, _, gap, rows = half
+    _, _, _, _, _, _, keep, keep_high, gap, rows = half
     for p in range(begin, end, rows):
         both = inside or rows == 1 or p + 1 < Ho
         at = slopes + p * Wo + q
@@ -198,7 +197,7 @@ def _leap_down(gy, x, sums, block, half, g, sizes, inside):
         at = of + h * W + 2 * q
         prefetch(x, at + C * H * W, 0)
         prefetch(x, at + W + C * H * W, 0)
-        at -= g.left
+        at += 1 - g.left
         top = _gain(top, slope, gather_leap(x, at, half, h, both, H, inside))
         middle = _gain(middle, slope, gather_leap(x, at + W, half, h + 1, both, H, inside))
         bottom = _gain(bottom, slope, gather_leap(x, at + 2 * W, half, h + 2, both, H, inside))
@@ -206,6 +205,13 @@ def _leap_down(gy, x, sums, block, half, g, sizes, inside):
 
 
 # -- input gradient of stride 2 -------------------------------------------------------------
+@inlined
+def _if_row(masks, h, H):
+    """The masks, if there is a row h of H; else masks of no lane."""
+    every = -1 if h >= 0 and h < H else 0
+    return masks[0] & every, masks[1] & every
+
+
 @inlined
 def _gather_slopes(gy, at, gap, low, high, rows):
     """A register of slopes and that of their right neighbours, both of two halves."""
@@ -274,11 +280,11 @@ def _spread_rows(gy, gx, taps, above, block, masks, g, sizes, inside):
                 above = _gather_slopes(gy, at - Wo, gap, low, high, rows)
             here = _gather_slopes(gy, at, gap, low, high, rows)
         else:
-            beyond = if_row(high, r + rows - 1, Ho, True)
-            here = _gather_slopes(gy, at, gap, if_row(low, r, Ho, True), beyond, rows)
+            beyond = _if_row(high, r + rows - 1, Ho)
+            here = _gather_slopes(gy, at, gap, _if_row(low, r, Ho), beyond, rows)
             if rows == 2:
-                beyond = if_row(high, r, Ho, True)
-                below = if_row(low, r - 1, Ho, True)
+                beyond = _if_row(high, r, Ho)
+                below = _if_row(low, r - 1, Ho)
                 above = _gather_slopes(gy, at - Wo, gap, below, beyond, rows)
         # rows of an even distance from the padded image's edge: the taps above and below
         even = fma(taps[0][1], here[0], fma(taps[2][1], above[0], zeros(gy)))

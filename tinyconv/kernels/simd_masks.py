@@ -69,6 +69,20 @@ def odds(typingctx, a, b):
     return a(a, b), codegen
 
 
+@intrinsic
+def raised(typingctx, a, mask):
+    """Each lane of a in the next higher one, zeros in the lanes outside the mask and the first."""
+
+    def codegen(context, builder, signature, args):
+        indices = ir.VectorType(ir.IntType(32), a.lanes)
+        zero = ir.Constant(args[0].type, [0.0] * a.lanes)
+        places = ir.Constant(indices, [a.lanes, *range(a.lanes - 1)])
+        moved = builder.shuffle_vector(args[0], zero, places)
+        return builder.select(_lanes_of(builder, a, args[1]), moved, zero)
+
+    return a(a, types.intp), codegen
+
+
 @intrinsic(prefer_literal=True)
 def prefetch(typingctx, array, index, write):
     """Ask for the cache line of ``array[index]``, which need not exist; with ``write`` (0 or 1)
@@ -117,4 +131,13 @@ def fence(typingctx):
     return types.void(), codegen
 
 
-__all__ = ["between", "fence", "load_masked", "odds", "prefetch", "store_masked", "stream"]
+__all__ = [
+    "between",
+    "fence",
+    "load_masked",
+    "odds",
+    "prefetch",
+    "raised",
+    "store_masked",
+    "stream",
+]
