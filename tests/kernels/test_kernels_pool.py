@@ -153,10 +153,10 @@ def test_results_are_bit_equal_for_any_number_of_threads(dtype, threads, rng):
     for number in (1, 2, 3, 4):
         threads(number)
         t = tc.from_numpy(x).requires_grad_()
-        y = F.max_pool2d(t, (3, 2), (2, 1), 1) + 0
+        ys = F.max_pool2d(t, (3, 2), (2, 1), 1) + 0, F.max_pool2d(t, 3, 1, 1) + 0
         z = F.avg_pool2d(t, (3, 2), (2, 1), 1)
-        (g,) = tc.autograd.grad([y, z], t, [y.detach(), z.detach()])
-        results.append((y.array, z.array, g.array))
+        (g,) = tc.autograd.grad([*ys, z], t, [y.detach() for y in (*ys, z)])
+        results.append([result.array for result in (*ys, z, g)])
     for other in results[1:]:
         assert all(a.tobytes() == b.tobytes() for a, b in zip(results[0], other))
 
@@ -166,7 +166,8 @@ SHAPES = [
     (28, 28, 2, 2, 0), (24, 6, 2, 2, 0), (8, 66, 2, 2, 0), (9, 31, 2, 2, 0), (2, 2, 2, 2, 0),
     (12, 12, 3, 1, 1), (5, 16, 3, 1, 1), (4, 17, 3, 1, 1), (3, 33, 3, 1, 1), (1, 1, 3, 1, 1),
     (19, 56, 3, 2, 1), (11, 37, 3, 2, 0), (16, 35, (5, 4), (3, 5), (2, 1)), (20, 18, 17, 1, 8),
-    (40, 33, (1, 3), (4, 1), (0, 1)),
+    (40, 33, (1, 3), (4, 1), (0, 1)), (1, 40, 3, 1, 1), (9, 1, 3, 1, 1), (6, 32, 3, 1, 1),
+    (2, 15, 3, 1, 1), (3, 70, 3, 1, 1),
 ]  # fmt: skip
 
 
@@ -174,6 +175,10 @@ def _planes_with(special, H, W, dtype, rng):
     x = rng.standard_normal((3, 5, H, W)).astype(dtype)
     if special == "ties":
         x = np.round(x)
+    elif special == "all":
+        x = rng.choice([np.nan, -np.inf, np.inf, 0, -1], x.shape).astype(dtype)
+    elif special == "nowhere":
+        x[:] = -np.inf
     elif special is not None:
         x[rng.random(x.shape) < 0.1] = special
     return x
@@ -181,7 +186,7 @@ def _planes_with(special, H, W, dtype, rng):
 
 @DTYPES
 @pytest.mark.parametrize("H, W, kernel, stride, padding", SHAPES)
-@pytest.mark.parametrize("special", [None, "ties", np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize("special", [None, "ties", np.nan, -np.inf, np.inf, "all", "nowhere"])
 def test_max_pool_and_its_gradient_on_shapes_that_nets_have(
     H, W, kernel, stride, padding, special, dtype, rng
 ):

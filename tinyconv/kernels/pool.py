@@ -25,6 +25,7 @@ from tinyconv.kernels.pool_layout import (
     widen,
     work,
 )  # fmt: skip
+from tinyconv.kernels.pool_three import THREES, gradient_of_threes, maximum_of_threes
 from tinyconv.kernels.simd import (
     add,
     get,
@@ -196,12 +197,19 @@ def max_forward(x, window, output):
         return joined(real, gather(x.imag, index)), chosen
     image = x.shape[2:]
     g, taps = layout(window, image, output)
-    numbers, first = _numbers(window, x.dtype), _first_cells(window, image, output, x.dtype)
     y = memory.empty(x.shape[:2] + output, x.dtype)
     planes = x.shape[0] * x.shape[1]
     kind = np.uint8 if window.kh * window.kw <= 256 else np.uint32
     chosen = memory.empty((2 * g.margin + planes * g.room + g.cells + SLACK,), kind)
     flat_x, flat_y = plain(x).reshape(-1), y.reshape(-1)
+    if window == THREES:
+        over_planes(
+            lambda _, a, b: maximum_of_threes(flat_x, flat_y, chosen, g, a, b),
+            planes,
+            x.nbytes + y.nbytes,
+        )
+        return y, chosen
+    numbers, first = _numbers(window, x.dtype), _first_cells(window, image, output, x.dtype)
     pairs = window == _PAIRS and output == (image[0] // 2, image[1] // 2)
     over_planes(
         lambda _, a, b: _maximum(flat_x, flat_y, chosen, first, numbers, g, taps, pairs, a, b),
@@ -216,13 +224,21 @@ def max_gradient(gy, chosen, window, image):
     if gy.dtype.kind == "c":
         return both(max_gradient, gy, chosen, window, image)
     g, taps = layout(window, image, gy.shape[2:])
-    numbers = _numbers(window, gy.dtype)
-    pairs = window == _PAIRS and image == (2 * gy.shape[2], 2 * gy.shape[3])
     gx = memory.empty(gy.shape[:2] + image, gy.dtype)
     flat_g, flat_x = plain(gy).reshape(-1), gx.reshape(-1)
+    planes = gy.shape[0] * gy.shape[1]
+    if window == THREES:
+        over_planes(
+            lambda _, a, b: gradient_of_threes(flat_g, chosen, flat_x, g, a, b),
+            planes,
+            gx.nbytes + gy.nbytes,
+        )
+        return gx
+    numbers = _numbers(window, gy.dtype)
+    pairs = window == _PAIRS and image == (2 * gy.shape[2], 2 * gy.shape[3])
     over_planes(
         lambda _, a, b: _maximum_gradient(flat_g, chosen, flat_x, numbers, g, taps, pairs, a, b),
-        gy.shape[0] * gy.shape[1],
+        planes,
         work(gx, gy, window, pairs),
     )
     return gx
