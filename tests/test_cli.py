@@ -209,7 +209,7 @@ def test_models_and_summary(capsys):
 def test_doctor_and_warmup(capsys):
     assert main(["warmup"]) == 0
     out = capsys.readouterr().out
-    assert "1/2 inception_small" in out and "ready in" in out
+    assert "1/3 inception_small" in out and "ready in" in out
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     for word in (tinyconv.__version__, "numba", "SIMD", "kernel cache", "threads", "data cache"):
