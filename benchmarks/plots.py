@@ -7,6 +7,7 @@ from tinyconv.viz.style import GREY, TEST, TRAIN, figure
 #: Okabe and Ito: a colour and a marker per member of the family
 _MEMBERS = {
     "naive": (GREY, "x"), "im2col": ("#E69F00", "s"), "direct": (TRAIN, "o"),
+    "lanes": ("#CC79A7", "P"), "pointwise": ("#56B4E9", "v"), "depthwise": ("#009E73", "D"),
     "winograd": (TEST, "^"),
 }  # fmt: skip
 _OTHER = ("#009E73", "D")
