@@ -15,6 +15,7 @@ from tinyconv.kernels.conv_direct_weight import weight_gradient
 from tinyconv.kernels.epilogue import finish, put_run
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
+from tinyconv.kernels.packing import pack_jobs
 from tinyconv.kernels.planes import (
     adjoint_taps,
     forward_taps,
@@ -175,18 +176,6 @@ def _write(
             at += (O * Ho - g.plane_rows * step_h) * Wo
 
 
-@kernel
-def _pack(w, packed, panels, rows, depths, start, stop):
-    depth = len(depths)
-    for p in range(start, stop):
-        o, height = panels[p, 0], panels[p, 1]
-        to = o * depth
-        for k in range(depth):
-            for r in range(height):
-                put(packed, to + r, get(w, rows[o + r] + depths[k]))
-            to += height
-
-
 @functools.lru_cache(maxsize=512)
 def _plan(kind, N, image, channels, filters, groups, window, itemsize):
     """What is known from the shapes alone. ``kind``: 'forward' or 'adjoint'; channels and
@@ -214,23 +203,6 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
     ]
     jobs, every = np.array(jobs, np.int64), np.array(every, np.int64)
     return _Plan(grid, planes, jobs, table, every, numbers, lies)
-
-
-def pack_panels(w, panels, rows, depths):
-    """Weights panel by panel, each (depth, filters): filter o's k-th is w[rows[o] + depths[k]]."""
-    packed = np.empty(max(1, len(depths) * len(rows)), w.dtype)
-    flat = w.reshape(-1)
-    parallel.run(
-        lambda _, start, stop: _pack(flat, packed, panels, rows, depths, start, stop),
-        parallel.chunks(len(panels), packed.size * 8),
-    )
-    return packed
-
-
-def _packed(w, plan, rows):
-    """The weights of all jobs, one after the other."""
-    parts = [pack_panels(w, plan.panels, rows, depths) for depths in plan.weights if len(depths)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(1, w.dtype)])
 
 
 def _run(x, packed, bias, residual, relu, y, plan):
@@ -263,7 +235,7 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
         out = y
     plan = _plan("forward", N, x.shape[2:], Cg, O // groups, groups, window, x.itemsize)
     rows = np.arange(O) * w[0].size
-    _run(x, _packed(w, plan, rows), bias, residual, relu, out, plan)
+    _run(x, pack_jobs(w, plan.panels, rows, plan.weights), bias, residual, relu, out, plan)
     return y
 
 
@@ -281,7 +253,7 @@ def input_gradient(gy, w, window, groups, image):
     plan = _plan("adjoint", gy.shape[0], out.shape[2:], Og, Cg, groups, window, gy.itemsize)
     rows = np.array([(g * Og * Cg + c) * area for g in range(groups) for c in range(Cg)], np.int64)
     bias = np.zeros(Cg * groups, gy.dtype)
-    _run(gy, _packed(w, plan, rows), bias, None, False, out, plan)
+    _run(gy, pack_jobs(w, plan.panels, rows, plan.weights), bias, None, False, out, plan)
     return gx
 
 

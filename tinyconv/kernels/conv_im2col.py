@@ -18,6 +18,7 @@ from tinyconv.kernels.conv_im2col_plan import weight_plan
 from tinyconv.kernels.epilogue import put_run
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
+from tinyconv.kernels.packing import pack_jobs
 from tinyconv.kernels.simd import (
     BITS,
     get,
@@ -222,33 +223,6 @@ def _collect(sums, panels, cell, block, tiles, gw, start, stop):
                                 k += 1
 
 
-@kernel
-def pack(w, packed, panels, rows, depth_of, base, start, stop):
-    """Panels start:stop of packed[base:], each (depth, rows), from w[rows[o] + depth_of[k]]."""
-    depth = len(depth_of)
-    for p in range(start, stop):
-        o, height = panels[p, 0], panels[p, 1]
-        for r in range(height):
-            of, to = rows[o + r], base + o * depth + r
-            for k in range(depth):
-                put(packed, to, get(w, of + depth_of[k]))
-                to += height
-
-
-def _packed(w, plan, rows):
-    """The weights of all jobs, panel by panel."""
-    packed = np.empty(max(1, sum(len(d) * len(rows) for d in plan.weights)), w.dtype)
-    flat = w.reshape(-1)
-    for job, depth_of in zip(plan.jobs, plan.weights):
-        parallel.run(
-            lambda _, a, b, at=job[2], of=depth_of: pack(
-                flat, packed, plan.panels, rows, of, at, a, b
-            ),
-            parallel.chunks(len(plan.panels), len(rows) * len(depth_of) * 4),
-        )
-    return packed
-
-
 def _run(x, packed, bias, residual, relu, y, plan):
     g = plan.grid
     units = -(-x.shape[0] // g.images) * g.blocks * g.splits
@@ -272,7 +246,8 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
         return y
     x, out = _one_row(x, y, window)
     plan = plan_of("forward", N, x.shape[2:], Cg, O // groups, groups, window, x.itemsize)
-    _run(x, _packed(w, plan, np.arange(O) * w[0].size), bias, residual, relu, out, plan)
+    packed = pack_jobs(w, plan.panels, np.arange(O) * w[0].size, plan.weights)
+    _run(x, packed, bias, residual, relu, out, plan)
     return y
 
 
@@ -288,7 +263,15 @@ def input_gradient(gy, w, window, groups, image):
     Og, area = O // groups, window.kh * window.kw
     plan = plan_of("adjoint", gy.shape[0], out.shape[2:], Og, Cg, groups, window, gy.itemsize)
     rows = (np.arange(groups)[:, None] * Og * Cg + np.arange(Cg)).reshape(-1) * area
-    _run(gy, _packed(w, plan, rows), np.zeros(Cg * groups, gy.dtype), None, False, out, plan)
+    _run(
+        gy,
+        pack_jobs(w, plan.panels, rows, plan.weights),
+        np.zeros(Cg * groups, gy.dtype),
+        None,
+        False,
+        out,
+        plan,
+    )
     return gx
 
 

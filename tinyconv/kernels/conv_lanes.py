@@ -20,10 +20,10 @@ import numpy as np
 
 from tinyconv.kernels import parallel
 from tinyconv.kernels.columns import aligned
-from tinyconv.kernels.conv_im2col import pack
 from tinyconv.kernels.conv_lanes_weight import weight_gradient
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
+from tinyconv.kernels.packing import pack_jobs
 from tinyconv.kernels.planes import adjoint_taps, forward_taps
 from tinyconv.kernels.simd import BITS, get, lanes, put
 from tinyconv.kernels.simd_columns import transpose
@@ -265,13 +265,7 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
 
 def _run(x, w, rows, bias, residual, relu, y, plan):
     g = plan.grid
-    flat = w.reshape(-1)
-    packed = np.empty(max(1, sum(len(of) * len(rows) for _, of in plan.weights)), w.dtype)
-    for at, of in plan.weights:
-        parallel.run(
-            lambda _, a, b, at=at, of=of: pack(flat, packed, plan.panels, rows, of, at, a, b),
-            parallel.chunks(len(plan.panels), len(rows) * len(of) * 4),
-        )
+    packed = pack_jobs(w, plan.panels, rows, [of for _, of in plan.weights])
     work = y.size * max(len(of) for _, of in plan.weights)
     flat_x, flat_y = x.reshape(-1), y.reshape(-1)
     other = flat_y if residual is None else residual.reshape(-1)

@@ -10,11 +10,11 @@ import functools
 import numpy as np
 
 from tinyconv.kernels import conv_direct, parallel
-from tinyconv.kernels.conv_direct import pack_panels
 from tinyconv.kernels.epilogue import finish, put_run
 from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
+from tinyconv.kernels.packing import pack_panels
 from tinyconv.kernels.simd import (
     BITS,
     copy_rows,

@@ -1,0 +1,36 @@
+"""Filters laid out for the register tile: panel by panel, each (depth, filters)."""
+
+import numpy as np
+
+from tinyconv.kernels import parallel
+from tinyconv.kernels.jit import kernel
+from tinyconv.kernels.simd import get, put
+
+
+@kernel
+def _pack(w, packed, panels, rows, depths, start, stop):
+    depth = len(depths)
+    for p in range(start, stop):
+        o, height = panels[p, 0], panels[p, 1]
+        to = o * depth
+        for k in range(depth):
+            for r in range(height):
+                put(packed, to + r, get(w, rows[o + r] + depths[k]))
+            to += height
+
+
+def pack_panels(w, panels, rows, depths):
+    """The weights, flat: number k of filter o is w[rows[o] + depths[k]]; panels (first, count)."""
+    packed = np.empty(max(1, len(depths) * len(rows)), w.dtype)
+    flat = w.reshape(-1)
+    parallel.run(
+        lambda _, start, stop: _pack(flat, packed, panels, rows, depths, start, stop),
+        parallel.chunks(len(panels), packed.size * 8),
+    )
+    return packed
+
+
+def pack_jobs(w, panels, rows, weights):
+    """The weights of several jobs, one after the other, each with ``depths`` of its own."""
+    parts = [pack_panels(w, panels, rows, depths) for depths in weights if len(depths)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(1, w.dtype)])
