@@ -53,12 +53,18 @@ def conv_algorithm(name):
         _forced.name = previous
 
 
+def winograd_fits(window):
+    """Whether the window is one of Winograd's: 3 x 3 or 5 x 5, no stride, no dilation, and
+    padding smaller than the window."""
+    shape = window.kw, window.sh, window.sw, window.dh, window.dw
+    k = window.kh
+    return k in (3, 5) and shape == (k, 1, 1, 1, 1) and max(window[4:8]) < k
+
+
 def supports(name, window, groups, channels, filters):
     """Whether the member can do the convolution at all."""
     if name == "winograd":
-        shape = window.kw, window.sh, window.sw, window.dh, window.dw
-        k = window.kh
-        return k in (3, 5) and shape == (k, 1, 1, 1, 1) and max(window[4:8]) < k
+        return winograd_fits(window)
     if name == "pointwise":
         return window[:2] == (1, 1) and window[4:8] == (0, 0, 0, 0)
     if name == "depthwise":

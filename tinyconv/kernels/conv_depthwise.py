@@ -40,11 +40,6 @@ _PAST_CACHES = 1 << 25
 _FEW = 16
 
 
-def supports(window, groups, channels, filters):
-    """Whether this is a depthwise convolution, of a column stride that registers can follow."""
-    return groups == channels and filters % channels == 0 and window.sw <= 2
-
-
 def _own(window):
     """1 or 2, the stride, where the window has a kernel of its own; else 0."""
     undilated = window.kh == window.kw == 3 and window.dh == window.dw == 1

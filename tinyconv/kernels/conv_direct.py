@@ -15,7 +15,7 @@ from tinyconv.kernels.conv_direct_weight import weight_gradient
 from tinyconv.kernels.epilogue import finish, put_run
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
-from tinyconv.kernels.packing import pack_jobs
+from tinyconv.kernels.packing import adjoint_rows, pack_jobs
 from tinyconv.kernels.planes import (
     adjoint_taps,
     forward_taps,
@@ -227,12 +227,7 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
     y = empty((N, O, *window.output_shape(H, W)), x.dtype)
     if not y.size:
         return y
-    one = one_row(x, y, window)
-    if one is not None:
-        x, out = one
-        residual = None if residual is None else residual.reshape(out.shape)
-    else:
-        out = y
+    x, out = one_row(x, y, window)
     plan = _plan("forward", N, x.shape[2:], Cg, O // groups, groups, window, x.itemsize)
     rows = np.arange(O) * w[0].size
     _run(x, pack_jobs(w, plan.panels, rows, plan.weights), bias, residual, relu, out, plan)
@@ -247,13 +242,11 @@ def input_gradient(gy, w, window, groups, image):
     if not gy.size:
         gx[...] = 0
         return gx
-    one = one_row(gy, gx, window)
-    gy, out = (gy, gx) if one is None else one
-    Og, area = O // groups, window.kh * window.kw
-    plan = _plan("adjoint", gy.shape[0], out.shape[2:], Og, Cg, groups, window, gy.itemsize)
-    rows = np.array([(g * Og * Cg + c) * area for g in range(groups) for c in range(Cg)], np.int64)
-    bias = np.zeros(Cg * groups, gy.dtype)
-    _run(gy, pack_jobs(w, plan.panels, rows, plan.weights), bias, None, False, out, plan)
+    gy, out = one_row(gy, gx, window)
+    N, Og = gy.shape[0], O // groups
+    plan = _plan("adjoint", N, out.shape[2:], Og, Cg, groups, window, gy.itemsize)
+    packed = pack_jobs(w, plan.panels, adjoint_rows(w, groups), plan.weights)
+    _run(gy, packed, np.zeros(Cg * groups, gy.dtype), None, False, out, plan)
     return gx
 
 

@@ -141,9 +141,7 @@ def weight_gradient(gy, x, window, groups):
     shape = (O, C // groups, window.kh, window.kw)
     if not gy.size or not x.size:
         return np.zeros(shape, x.dtype)
-    one = one_row(x, gy, window)
-    if one is not None:
-        x, gy = one
+    x, gy = one_row(x, gy, window)
     plan = _weight_plan(N, x.shape[2:], C // groups, O // groups, groups, window, x.itemsize)
     grid, planes, table, heights, shares, number, lies = plan
     cell, tiles = dot_cell(BITS // (8 * x.itemsize)), (len(table) - 1) // DOT_TAPS

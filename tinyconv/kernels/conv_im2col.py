@@ -18,7 +18,8 @@ from tinyconv.kernels.conv_im2col_plan import weight_plan
 from tinyconv.kernels.epilogue import put_run
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
-from tinyconv.kernels.packing import pack_jobs
+from tinyconv.kernels.packing import adjoint_rows, pack_jobs
+from tinyconv.kernels.planes import one_row
 from tinyconv.kernels.simd import (
     BITS,
     get,
@@ -260,12 +261,11 @@ def input_gradient(gy, w, window, groups, image):
         gx[...] = 0
         return gx
     gy, out = _one_row(gy, gx, window)
-    Og, area = O // groups, window.kh * window.kw
+    Og = O // groups
     plan = plan_of("adjoint", gy.shape[0], out.shape[2:], Og, Cg, groups, window, gy.itemsize)
-    rows = (np.arange(groups)[:, None] * Og * Cg + np.arange(Cg)).reshape(-1) * area
     _run(
         gy,
-        pack_jobs(w, plan.panels, rows, plan.weights),
+        pack_jobs(w, plan.panels, adjoint_rows(w, groups), plan.weights),
         np.zeros(Cg * groups, gy.dtype),
         None,
         False,
@@ -306,7 +306,5 @@ def weight_gradient(gy, x, window, groups):
 
 
 def _one_row(x, y, window):
-    """For 1 x 1 filters of stride 1 rows mean nothing: small images as a single row."""
-    if window[:8] != (1, 1, 1, 1, 0, 0, 0, 0) or x[0, 0].size > _POINTS:
-        return x, y
-    return tuple([a.reshape(*a.shape[:2], 1, -1) for a in (x, y)])
+    """Small images of 1 x 1 filters as a single row; large ones are cut into blocks of rows."""
+    return (x, y) if x[0, 0].size > _POINTS else one_row(x, y, window)

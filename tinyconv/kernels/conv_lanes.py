@@ -23,7 +23,7 @@ from tinyconv.kernels.columns import aligned
 from tinyconv.kernels.conv_lanes_weight import weight_gradient
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
-from tinyconv.kernels.packing import pack_jobs
+from tinyconv.kernels.packing import adjoint_rows, pack_jobs
 from tinyconv.kernels.planes import adjoint_taps, forward_taps
 from tinyconv.kernels.simd import BITS, get, lanes, put
 from tinyconv.kernels.simd_columns import transpose
@@ -296,10 +296,9 @@ def input_gradient(gy, w, window, groups, image):
     if not gy.size:
         gx[...] = 0
         return gx
-    Og, area = O // groups, window.kh * window.kw
+    Og = O // groups
     plan = _plan("adjoint", gy.shape[0], tuple(image), Og, Cg, groups, window, gy.itemsize)
-    rows = (np.arange(groups)[:, None] * Og * Cg + np.arange(Cg)).reshape(-1) * area
-    _run(gy, w, rows, np.zeros(Cg * groups, gy.dtype), None, False, gx, plan)
+    _run(gy, w, adjoint_rows(w, groups), np.zeros(Cg * groups, gy.dtype), None, False, gx, plan)
     return gx
 
 

@@ -14,7 +14,7 @@ from tinyconv.kernels.epilogue import finish, put_run
 from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
-from tinyconv.kernels.packing import pack_panels
+from tinyconv.kernels.packing import adjoint_rows, pack_panels
 from tinyconv.kernels.simd import (
     BITS,
     copy_rows,
@@ -196,7 +196,7 @@ def input_gradient(gy, w, window, groups, image):
     O, Cg = w.shape[:2]
     N, Og = gy.shape[0], O // groups
     thin = empty((N, Cg * groups, *gy.shape[2:]), gy.dtype)
-    rows = (np.arange(groups)[:, None] * (Og * Cg) + np.arange(Cg)).reshape(-1)
+    rows = adjoint_rows(w, groups)
     bias = np.zeros(Cg * groups, gy.dtype)
     _run(gy, w, rows, np.arange(Og) * Cg, bias, groups, thin, None, False)
     if window.sh == window.sw == 1:

@@ -27,10 +27,13 @@ import threading
 import numpy as np
 
 from tinyconv.kernels import memory, parallel
+from tinyconv.kernels.choice import winograd_fits as supports
 from tinyconv.kernels.simd import BITS
 from tinyconv.kernels.tile import WIDTH
 from tinyconv.kernels.winograd_passes import Plan, convolve, pack, weight
 from tinyconv.kernels.winograd_transforms import OUTPUTS, TALL
+
+__all__ = ["forward", "input_gradient", "supports", "weight_gradient"]
 
 #: bytes of transformed tiles at work, and the least tiles for which a pass over weights pays
 _BUDGET, _LEAST = 3 << 17, 32
@@ -43,14 +46,6 @@ _UNITS, _UNIT_WORK, _SUM_WORK = 8, 1 << 16, 1 << 17
 _UNIT_TILES, _SUM_TILES, _SUM_BLOCK = 32, 64, 64
 #: registers of channels that more than two ranges of channels should have
 _UNIT_WIDTH = 8
-
-
-def supports(window):
-    """Whether this algorithm can do it: 3x3 or 5x5, no stride, no dilation, padding less than
-    the window."""
-    k = window.kh
-    shape = (window.kw, window.sh, window.sw, window.dh, window.dw)
-    return k in OUTPUTS and shape == (k, 1, 1, 1, 1) and max(window[4:8]) < k
 
 
 @functools.lru_cache(maxsize=1024)

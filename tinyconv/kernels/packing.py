@@ -19,6 +19,14 @@ def _pack(w, packed, panels, rows, depths, start, stop):
             to += height
 
 
+def adjoint_rows(w, groups):
+    """Where the weights of each input channel begin in w (O, C / groups, kh, kw): the rows of the
+    input gradient."""
+    O, Cg, kh, kw = w.shape
+    firsts = np.arange(groups)[:, None] * (O // groups * Cg)
+    return (firsts + np.arange(Cg)).reshape(-1) * (kh * kw)
+
+
 def pack_panels(w, panels, rows, depths):
     """The weights, flat: number k of filter o is w[rows[o] + depths[k]]; panels (first, count)."""
     packed = np.empty(max(1, len(depths) * len(rows)), w.dtype)
