@@ -11,6 +11,7 @@ import functools
 import os
 import queue
 import threading
+from collections import deque
 
 import numpy as np
 
@@ -96,16 +97,20 @@ def run(body, parts):
     job = _Job(body, parts)
     pool = _get_pool()
     pool.give(job, helpers)
-    job.work()
+    job.work(job.todo.popleft)
     job.join()
 
 
 class _Job:
-    """Chunks that any thread may take, in order."""
+    """Chunks that any thread may take: the caller from the first on, others from the last back.
+
+    So a thread gets much the same part of an array in one pass as in the next, while that lies
+    in its own cache.
+    """
 
     def __init__(self, body, parts):
         self.body = body
-        self.todo = list(enumerate(parts))[::-1]
+        self.todo = deque(enumerate(parts))
         self.left = len(parts)
         self.lock = threading.Lock()
         self.ended = np.zeros(1, np.int64)
@@ -113,11 +118,11 @@ class _Job:
         self.finished.acquire()
         self.error = None
 
-    def work(self):
+    def work(self, take):
         """Take chunks until there are none; returns the flag to raise for who waits, or None."""
         while self.todo:
             try:
-                i, (start, stop) = self.todo.pop()  # atomic under the GIL and in free threading
+                i, (start, stop) = take()  # atomic under the GIL and in free threading
             except IndexError:
                 return None
             try:
@@ -191,7 +196,7 @@ class _Pool:
                     job = self.jobs.get_nowait()
                 except queue.Empty:  # another thread was faster
                     continue
-            flag = job.work()
+            flag = job.work(job.todo.pop)
             if flag is None:
                 flag = _NOTHING
             del job  # no reference outlives the job: its arrays are the caller's to free
