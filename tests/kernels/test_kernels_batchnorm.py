@@ -102,6 +102,20 @@ def test_gradients(N, C, plane, relu, keep, dtype):
         assert masked is None
 
 
+@DTYPES
+@given(N=st.sampled_from([2, 9]), C=st.integers(1, 4), plane=planes, keep=st.booleans())
+def test_the_mask_of_a_relu_is_the_same_from_its_result_and_from_its_input(
+    N, C, plane, keep, dtype
+):
+    x, gy, _, _, w, shift, _ = _arrays(N, C, plane, dtype)
+    mean, _, invstd = batchnorm.statistics(x, 1e-2)
+    y = batchnorm.normalise(x, mean, w * invstd, shift, None, True)
+    by_result = batchnorm.through_relu(gy, x, w, mean, invstd, y, keep)
+    by_line = batchnorm.through_relu(gy, x, w, mean, invstd, np.full_like(y, -1), keep, shift)
+    for a, b in zip(by_result, by_line):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_nan_stays_in_its_channel_and_passes_a_relu():
     x = np.ones((2, 3, 4, 5), np.float32)
     x[0, 1, 2, 3] = np.nan

@@ -126,7 +126,11 @@ def calls(monkeypatch):
 
     spy(tc.kernels.batchnorm, "normalise", epilogue)
     spy(tc.kernels.conv, "forward", epilogue)
-    spy(tc.kernels.batchnorm, "through_relu", lambda *a: (len(a) > 5, a[6:] == (True,)))
+    spy(
+        tc.kernels.batchnorm,
+        "through_relu",
+        lambda *a: (len(a) > 5, a[6:7] == (True,), len(a) > 7 and a[7] is not None),
+    )
     spy(tc.kernels.activation, "relu", lambda *a: ())
     spy(tc.kernels.activation, "relu_gradient", lambda *a: ())
     return calls
@@ -138,7 +142,7 @@ def test_a_residual_block_in_training_is_two_passes_each_way(calls):
     assert calls == [("forward", False, False), ("normalise", True, True)]
     calls.clear()
     y.sum().backward()
-    assert calls == [("through_relu", True, True)]
+    assert calls == [("through_relu", True, True, False)]
 
 
 @pytest.mark.parametrize("residual", [None, "projected", "in place"])
@@ -152,6 +156,8 @@ def test_other_blocks_in_training(calls, residual):
     calls.clear()
     y.sum().backward()
     assert "relu_gradient" not in [c[0] for c in calls]
+    # what the ReLU let through is read from its result only where something was added before it
+    assert [c[3] for c in calls if c[0] == "through_relu" and c[1]] == [residual is None]
 
 
 @pytest.mark.parametrize("residual", [None, "behind", "in place"])

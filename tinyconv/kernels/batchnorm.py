@@ -3,7 +3,8 @@
     y = act((x - mean) * scale + shift + residual),   scale = w / sqrt(var + eps), var biased
 
 Statistics are one pass over memory, the line above another. The gradient is two passes, and
-both take the mask of a ReLU behind from its result, y > 0, on the way.
+both take the mask of a ReLU behind from its result, y > 0, on the way; where nothing was added
+in between, they reckon y from x again, which is cheaper than to read it.
 
 Sums over a block that fits into the first cache run in the array's own dtype, in vector lanes;
 blocks are added up in double precision. Each block is shifted by the mean of those before it
@@ -34,6 +35,8 @@ from tinyconv.kernels.simd import (
 
 #: numbers in a block: small planes are taken together, large ones cut
 _SMALL, _LARGE = 1024, 4096
+#: masks of the gradient: none, where y is positive, where the line above is
+_OPEN, _BY_RESULT, _BY_LINE = range(3)
 
 
 # -- vectors that end where a plane ends ---------------------------------------------------
@@ -130,7 +133,9 @@ def _normalise(x, P, mean, scale, shift, residual, y, adds, relu, start, stop):
 
 # -- the passes backward -------------------------------------------------------------------
 @kernel
-def _sums(gy, x, y, P, mean, masked, totals, products, relu, keep, row, images, channels):
+def _sums(
+    gy, x, y, P, mean, scale, shift, masked, totals, products, mask, keep, row, images, channels
+):
     """Sums of g and g (x - mean) of some images and channels, into a row."""
     C, n = len(mean), lanes(x)
     away = -mean
@@ -142,52 +147,56 @@ def _sums(gy, x, y, P, mean, masked, totals, products, relu, keep, row, images, 
         for begin in range(0, P, _LARGE):
             length = min(_LARGE, P - begin)
             for c in range(channels[0], channels[1]):
-                m = splat(away, c)
+                m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
                 sum_g, sum_gd = zeros(x), zeros(x)
                 for i in range(start, stop):
                     at = (i * C + c) * P + begin
                     for p in range(0, length, n):
                         left = length - p
-                        g = _read(gy, at + p, left)
-                        if relu:
+                        g, d = _read(gy, at + p, left), add(_read(x, at + p, left), m)
+                        if mask == _BY_LINE:
+                            g = gate(g, fma(d, s, b))
+                        elif mask == _BY_RESULT:
                             g = gate(g, _read(y, at + p, left))
                         if keep:
                             _write(masked, at + p, left, g)
                         sum_g = add(sum_g, g)
-                        sum_gd = fma(g, add(_read(x, at + p, left), m), sum_gd)
+                        sum_gd = fma(g, d, sum_gd)
                 totals[row, c] += total(sum_g)
                 products[row, c] += total(sum_gd)
 
 
 @kernel
-def _merge_sums(totals, products, count, w, invstd, gw, gb, scale, slope, level):
-    """gw, gb, and the three numbers of gx = g * scale + (x - mean) * slope + level."""
-    for c in range(len(w)):
+def _merge_sums(totals, products, count, scale, invstd, gw, gb, slope, level):
+    """gw, gb, and the numbers of gx = g * scale + (x - mean) * slope + level."""
+    for c in range(len(scale)):
         sum_g, sum_gd = 0.0, 0.0
         for row in range(len(totals)):
             sum_g += totals[row, c]
             sum_gd += products[row, c]
-        s = np.float64(invstd[c])
+        s, k = np.float64(invstd[c]), np.float64(scale[c])
         gw[c], gb[c] = sum_gd * s, sum_g
-        scale[c] = w[c] * s
-        slope[c] = -w[c] * s * (sum_gd * s / count) * s
-        level[c] = -w[c] * s * (sum_g / count)
+        slope[c] = -k * (sum_gd * s / count) * s
+        level[c] = -k * (sum_g / count)
 
 
 @kernel
-def _input_gradient(gy, x, y, P, mean, scale, slope, level, gx, relu, start, stop):
+def _input_gradient(gy, x, y, P, mean, scale, shift, slope, level, gx, mask, start, stop):
     """Planes ``start`` to ``stop`` of the N C."""
     C, n = len(mean), lanes(x)
     away = -mean
     for i in range(start, stop):
         c = i % C
-        m, s, k, l = splat(away, c), splat(scale, c), splat(slope, c), splat(level, c)
+        m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
+        k, l = splat(slope, c), splat(level, c)
         for p in range(0, P, n):
             at, left = i * P + p, P - p
-            g = _read(gy, at, left)
-            if relu:
+            g, d = _read(gy, at, left), add(_read(x, at, left), m)
+            if mask == _BY_LINE:
+                g = gate(g, fma(d, s, b))
+            elif mask == _BY_RESULT:
                 g = gate(g, _read(y, at, left))
-            _write(gx, at, left, fma(add(_read(x, at, left), m), k, fma(g, s, l)))
+            _write(gx, at, left, fma(d, k, fma(g, s, l)))
 
 
 # -- doors -------------------------------------------------------------------------------
@@ -208,8 +217,8 @@ def _share(N, C, size):
 
 
 def _pieces(count, size):
-    """Cuts of a pass over memory, where bytes cost less than the multiply-adds of a kernel."""
-    return parallel.chunks(count, size // 4)
+    """Cuts of a pass over ``size`` bytes."""
+    return parallel.chunks(count, size)
 
 
 def _sizes(x):
@@ -257,7 +266,7 @@ def normalise(x, mean, scale, shift, residual=None, relu=False):
         lambda _, start, stop: _normalise(
             flat, P, mean, scale, shift, other, out, adds, relu, start, stop
         ),
-        _pieces(N * C, x.nbytes),
+        _pieces(N * C, 2 * x.nbytes),
     )
     return y
 
@@ -282,35 +291,43 @@ def backward(gy, x, w, mean, invstd):
     return gx, gw, gb
 
 
-def through_relu(gy, x, w, mean, invstd, y=None, keep=False):
+def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     """The cotangents of x, w and b; if ``y`` is given, through the ReLU behind that made it.
 
     With ``keep`` the cotangent in front of the ReLU is written down on the way, and returned as
-    the fourth, else there is None.
+    the fourth, else there is None. A ``shift`` tells that the ReLU was of
+    (x - mean) * w * invstd + shift itself, so that y need not be read.
     """
     N, C, P = _sizes(x)
     flat, g, mean, invstd = _flat(x), _flat(gy), plain(mean), plain(invstd)
-    relu = y is not None
-    out = _flat(y) if relu else flat
+    scale = w * invstd  # as it was in the pass forward, to the last bit
+    mask, out = _OPEN, flat
+    if shift is not None:
+        mask = _BY_LINE
+    elif y is not None:
+        mask, out = _BY_RESULT, _flat(y)
+    shift = mean if shift is None else shift
     masked = memory.empty(x.shape, x.dtype) if keep else None
     kept = masked.reshape(-1) if keep else flat
-    pieces, rows = _share(N, C, x.nbytes)
+    pieces, rows = _share(N, C, 2 * x.nbytes)
     totals, products = np.empty((2, len(rows), C))
     parallel.run(
-        lambda i, *_: _sums(g, flat, out, P, mean, kept, totals, products, relu, keep, *pieces[i]),
+        lambda i, *_: _sums(
+            g, flat, out, P, mean, scale, shift, kept, totals, products, mask, keep, *pieces[i]
+        ),
         [(i, i + 1) for i in range(len(pieces))],
     )
-    gw, gb, scale, slope, level = np.empty((5, C), x.dtype)
-    _merge_sums(totals, products, N * P, plain(w), invstd, gw, gb, scale, slope, level)
+    gw, gb, slope, level = np.empty((4, C), x.dtype)
+    _merge_sums(totals, products, N * P, scale, invstd, gw, gb, slope, level)
     if keep:
-        g, relu = kept, False
+        g, mask = kept, _OPEN
     gx = memory.empty(x.shape, x.dtype)
     to = gx.reshape(-1)
     parallel.run(
         lambda _, start, stop: _input_gradient(
-            g, flat, out, P, mean, scale, slope, level, to, relu, start, stop
+            g, flat, out, P, mean, scale, shift, slope, level, to, mask, start, stop
         ),
-        _pieces(N * C, x.nbytes),
+        _pieces(N * C, 2 * x.nbytes),
     )
     return gx, gw, gb, masked
 

@@ -6,6 +6,7 @@ and a ReLU behind it (``autograd.deferred``). Backward, the ReLU's mask may have
 """
 
 import functools
+import weakref
 
 import numpy as np
 
@@ -26,6 +27,8 @@ def _normalise(x, batch_mean, scale, shift):
 
 class BatchNorm(Function):
     materialize_grads = False  # the statistics have none
+    #: where it is computed together with a ReLU and nothing else: the result's weak reference
+    rectified = staticmethod(lambda: None)
 
     def forward(ctx, x, w, b, eps):
         ctx.eps = eps
@@ -34,28 +37,42 @@ class BatchNorm(Function):
         else:
             batch_mean, var, invstd = kernels.batchnorm.statistics(x, eps)
             # b is copied: it may be written into before the pass
-            y = _normalise(x, batch_mean, w * invstd, b.copy())
+            ctx.shift = b.copy()
+            y = ctx._line(x, batch_mean, w * invstd)
         ctx.save_for_backward(x, w, batch_mean, invstd)
         # the statistics go into running averages only; their gradient goes through y
         ctx.mark_non_differentiable(batch_mean, var)
         return y, batch_mean, var
 
+    def _line(ctx, x, batch_mean, scale):
+        def run(residual, relu):
+            y = kernels.batchnorm.normalise(x, batch_mean, scale, ctx.shift, residual, relu)
+            if relu and residual is None:
+                ctx.rectified = weakref.ref(y)
+            return y
+
+        return Pass(run, x.shape, x.dtype) if may_wait(x.dtype) else run(None, False)
+
     def backward(ctx, gy, _mean, _var):
         x, w, batch_mean, invstd = ctx.saved_tensors
+        shift = None
         if is_grad_enabled():
             gy.array  # noqa: B018 (looked at: what waits can not be saved)
-        return BatchNormGradient.apply(gy, x, w, batch_mean, invstd, ctx.eps)
+        elif type(gy) is Deferred and isinstance(gy._later, Masked):
+            if gy._later.y is ctx.rectified():
+                shift = ctx.shift
+        return BatchNormGradient.apply(gy, x, w, batch_mean, invstd, ctx.eps, shift)
 
 
 class BatchNormGradient(Function):
     materialize_grads = False
     fuses = True
 
-    def forward(ctx, gy, x, w, batch_mean, invstd, eps):
+    def forward(ctx, gy, x, w, batch_mean, invstd, eps, shift):
         ctx.eps = eps
         if isinstance(gy, Masked) and gy.known is None:
             gx, gw, gb, gy.known = kernels.batchnorm.through_relu(
-                gy.gy, x, w, batch_mean, invstd, gy.y, gy.shared
+                gy.gy, x, w, batch_mean, invstd, gy.y, gy.shared, shift
             )
             return gx, gw, gb
         gy = gy.array() if isinstance(gy, Later) else gy

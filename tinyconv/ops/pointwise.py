@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from tinyconv import kernels
-from tinyconv.autograd import Function, Tensor
+from tinyconv.autograd import Function, Tensor, is_grad_enabled
 from tinyconv.autograd.deferred import Later, may_wait
 from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.arithmetic import Clamp, clamp, where
@@ -92,7 +92,8 @@ class Relu(Function):
 
     def backward(ctx, gy):
         (y,) = ctx.saved_tensors
-        return ReluGradient.apply(gy, y.detach())
+        # without a graph ``y`` has no history that would have to be left behind
+        return ReluGradient.apply(gy, y.detach() if is_grad_enabled() else y)
 
 
 class Masked(Later):
