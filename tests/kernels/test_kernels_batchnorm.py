@@ -116,6 +116,19 @@ def test_the_mask_of_a_relu_is_the_same_from_its_result_and_from_its_input(
         np.testing.assert_array_equal(a, b)
 
 
+@DTYPES
+@given(N=st.sampled_from([1, 3, 9]), C=st.integers(1, 4), plane=planes)
+def test_masked_sums(N, C, plane, dtype):
+    gy, y, *_ = _arrays(N, C, plane, dtype)
+    y.flat[0] = np.nan
+    masked, sums = batchnorm.masked_sums(gy, y)
+    wanted = np.where(y <= 0, 0, gy)
+    np.testing.assert_array_equal(masked, wanted)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    wanted = wanted.astype(float).sum(_axes(y))
+    np.testing.assert_allclose(sums, wanted, rtol=tolerance, atol=tolerance * y.size)
+
+
 def test_nan_stays_in_its_channel_and_passes_a_relu():
     x = np.ones((2, 3, 4, 5), np.float32)
     x[0, 1, 2, 3] = np.nan

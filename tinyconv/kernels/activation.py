@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tinyconv.kernels import parallel
+from tinyconv.kernels import memory, parallel
 from tinyconv.kernels.complex_step import joined
 from tinyconv.kernels.jit import kernel, plain
 
@@ -42,7 +42,7 @@ def relu_gradient(gy, y):
 
 def _pass(function, *arrays):
     flat = [plain(a).reshape(-1) for a in arrays]
-    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    out = memory.empty(arrays[0].shape, arrays[0].dtype)
     result = out.reshape(-1)
     parallel.run(
         lambda _, start, stop: function(*flat, result, start, stop),

@@ -332,6 +332,25 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     return gx, gw, gb, masked
 
 
+def masked_sums(gy, y):
+    """gy where y > 0 or NaN, else 0, and its sums over all axes but the second: what a ReLU and
+    a bias in front of it send back."""
+    N, C, P = _sizes(y)
+    flat, g, zero = _flat(y), _flat(gy), np.zeros(C, y.dtype)
+    masked = memory.empty(y.shape, y.dtype)
+    kept = masked.reshape(-1)
+    pieces, rows = _share(N, C, 2 * y.nbytes)
+    totals, products = np.empty((2, len(rows), C))
+    one = zero + 1  # the line is y itself
+    parallel.run(
+        lambda i, *_: _sums(
+            g, flat, flat, P, zero, one, zero, kept, totals, products, _BY_LINE, True, *pieces[i]
+        ),
+        [(i, i + 1) for i in range(len(pieces))],
+    )
+    return masked, totals.sum(0).astype(y.dtype)
+
+
 def _column(v, x):
     """(C,) as it is broadcast over x."""
     return v.reshape((-1,) + (1,) * (x.ndim - 2))

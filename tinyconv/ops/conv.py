@@ -6,8 +6,9 @@ the other two: any order of derivative stays inside this file.
 import math
 
 from tinyconv import kernels
-from tinyconv.autograd import Function
-from tinyconv.autograd.deferred import Pass, may_wait
+from tinyconv.autograd import Function, Tensor, is_grad_enabled
+from tinyconv.autograd.deferred import Deferred, Pass, may_wait
+from tinyconv.ops.pointwise import Masked
 
 
 class Conv2d(Function):
@@ -24,13 +25,22 @@ class Conv2d(Function):
         x, w = ctx.saved_tensors
         need_x, need_w, need_b, *_ = ctx.needs_input_grad
         gx = gw = gb = None
+        if need_b:
+            gb = _bias_gradient(gy)
         if need_x:
             gx = ConvInputGradient.apply(gy, w, ctx.window, ctx.groups, ctx.image)
         if need_w:
             gw = ConvWeightGradient.apply(gy, x, ctx.window, ctx.groups)
-        if need_b:
-            gb = gy.sum((0, 2, 3))
         return gx, gw, gb
+
+
+def _bias_gradient(gy):
+    """The sum over images and pixels; if gy waits for the mask of a ReLU, in one go with that."""
+    if type(gy) is Deferred and not is_grad_enabled():
+        later = gy._later
+        if isinstance(later, Masked) and later.known is None and gy.size:
+            return Tensor._wrap(later.sums())
+    return gy.sum((0, 2, 3))
 
 
 def _waiting(x, w, b, window, groups):

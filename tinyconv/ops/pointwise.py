@@ -108,6 +108,11 @@ class Masked(Later):
     def compute(self):
         return kernels.activation.relu_gradient(self.gy, self.y)
 
+    def sums(self):
+        """The sums over all axes but the second, from the same pass over memory."""
+        self.known, sums = kernels.batchnorm.masked_sums(self.gy, self.y)
+        return sums
+
 
 class ReluGradient(Function):
     """gy where y > 0: linear in gy, flat in y."""
