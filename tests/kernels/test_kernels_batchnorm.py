@@ -24,6 +24,14 @@ def _columns(x, *numbers):
     return [v.astype(float).reshape((-1,) + (1,) * (x.ndim - 2)) for v in numbers]
 
 
+def _within(x):
+    """``x`` as some channels of a larger array."""
+    N, C, *plane = x.shape
+    larger = np.full((N, C + 3, *plane), np.nan, x.dtype)
+    larger[:, 2 : 2 + C] = x
+    return larger[:, 2 : 2 + C]
+
+
 def _axes(x):
     return 0, *range(2, x.ndim)
 
@@ -111,17 +119,21 @@ def test_the_mask_of_a_relu_is_the_same_from_its_result_and_from_its_input(
     mean, _, invstd = batchnorm.statistics(x, 1e-2)
     y = batchnorm.normalise(x, mean, w * invstd, shift, None, True)
     by_result = batchnorm.through_relu(gy, x, w, mean, invstd, y, keep)
-    by_line = batchnorm.through_relu(gy, x, w, mean, invstd, np.full_like(y, -1), keep, shift)
+    by_line = batchnorm.through_relu(
+        _within(gy), x, w, mean, invstd, np.full_like(y, -1), keep, shift
+    )
     for a, b in zip(by_result, by_line):
         np.testing.assert_array_equal(a, b)
 
 
 @DTYPES
-@given(N=st.sampled_from([1, 3, 9]), C=st.integers(1, 4), plane=planes)
-def test_masked_sums(N, C, plane, dtype):
+@given(
+    N=st.sampled_from([1, 3, 9]), C=st.integers(1, 4), plane=planes, apart=st.booleans()
+)  # fmt: skip
+def test_masked_sums(N, C, plane, apart, dtype):
     gy, y, *_ = _arrays(N, C, plane, dtype)
     y.flat[0] = np.nan
-    masked, sums = batchnorm.masked_sums(gy, y)
+    masked, sums = batchnorm.masked_sums(_within(gy) if apart else gy, y)
     wanted = np.where(y <= 0, 0, gy)
     np.testing.assert_array_equal(masked, wanted)
     tolerance = 1e-5 if dtype == np.float32 else 1e-13

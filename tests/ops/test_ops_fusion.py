@@ -202,6 +202,30 @@ def test_a_convolution_and_its_relu(calls):
     assert calls == [("forward", False, True), ("masked_sums",)]
 
 
+@pytest.mark.parametrize("norm", [False, True])
+def test_the_gradient_of_a_concat_is_read_where_it_lies(norm, monkeypatch):
+    def branch():
+        rest = [nn.BatchNorm2d(5)] if norm else []
+        return nn.Sequential(nn.Conv2d(4, 5, 3), *rest, nn.ReLU())
+
+    class Fork(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.left, self.right = branch(), branch()
+
+        def forward(self, x):
+            return tc.cat([self.left(x), x[:, :1, 1:-1, 1:-1], self.right(x)], 1)
+
+    net, x = Fork(), tc.randn(3, 4, 6, 5)
+    loss = (net(x) ** 2).sum()
+    wanted = grad(loss, list(net.parameters()), create_graph=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(tc.autograd.deferred, "copied", None)
+        loss.backward()
+    for p, g in zip(net.parameters(), wanted):
+        assert tc.allclose(p.grad, g, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("spelling", [F.relu, tc.relu, nn.ReLU(inplace=True), tc.Tensor.relu])
 def test_every_spelling_of_relu_is_the_same_door(calls, spelling):
     class Net(nn.Module):

@@ -13,6 +13,7 @@ import weakref
 
 from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import Tensor
+from tinyconv.kernels.addition import copied
 
 
 class Later:
@@ -67,6 +68,19 @@ class Pass(Later):
 
     def relu(self):
         return self.run(self.residual, True) if self.known is None else None
+
+
+class Part(Later):
+    """A piece of a larger array, to be had in C order; ``view`` is it where it lies."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, view):
+        super().__init__(view.shape, view.dtype)
+        self.view = view
+
+    def compute(self):
+        return copied(self.view)
 
 
 class Deferred(Tensor):

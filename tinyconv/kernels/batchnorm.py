@@ -134,9 +134,13 @@ def _normalise(x, P, mean, scale, shift, residual, y, adds, relu, start, stop):
 # -- the passes backward -------------------------------------------------------------------
 @kernel
 def _sums(
-    gy, x, y, P, mean, scale, shift, masked, totals, products, mask, keep, row, images, channels
-):
-    """Sums of g and g (x - mean) of some images and channels, into a row."""
+    gy, pitch, x, y, P, mean, scale, shift, masked, totals, products, mask, keep,
+    row, images, channels,
+):  # fmt: skip
+    """Sums of g and g (x - mean) of some images and channels, into a row.
+
+    Images of ``gy`` begin ``pitch`` apart.
+    """
     C, n = len(mean), lanes(x)
     away = -mean
     together = max(1, _SMALL // P)
@@ -150,10 +154,10 @@ def _sums(
                 m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
                 sum_g, sum_gd = zeros(x), zeros(x)
                 for i in range(start, stop):
-                    at = (i * C + c) * P + begin
+                    at, at_g = (i * C + c) * P + begin, i * pitch + c * P + begin
                     for p in range(0, length, n):
                         left = length - p
-                        g, d = _read(gy, at + p, left), add(_read(x, at + p, left), m)
+                        g, d = _read(gy, at_g + p, left), add(_read(x, at + p, left), m)
                         if mask == _BY_LINE:
                             g = gate(g, fma(d, s, b))
                         elif mask == _BY_RESULT:
@@ -181,8 +185,8 @@ def _merge_sums(totals, products, count, scale, invstd, gw, gb, slope, level):
 
 
 @kernel
-def _input_gradient(gy, x, y, P, mean, scale, shift, slope, level, gx, mask, start, stop):
-    """Planes ``start`` to ``stop`` of the N C."""
+def _input_gradient(gy, pitch, x, y, P, mean, scale, shift, slope, level, gx, mask, start, stop):
+    """Planes ``start`` to ``stop`` of the N C; images of ``gy`` begin ``pitch`` apart."""
     C, n = len(mean), lanes(x)
     away = -mean
     for i in range(start, stop):
@@ -191,7 +195,7 @@ def _input_gradient(gy, x, y, P, mean, scale, shift, slope, level, gx, mask, sta
         k, l = splat(slope, c), splat(level, c)
         for p in range(0, P, n):
             at, left = i * P + p, P - p
-            g, d = _read(gy, at, left), add(_read(x, at, left), m)
+            g, d = _read(gy, i // C * pitch + c * P + p, left), add(_read(x, at, left), m)
             if mask == _BY_LINE:
                 g = gate(g, fma(d, s, b))
             elif mask == _BY_RESULT:
@@ -202,6 +206,17 @@ def _input_gradient(gy, x, y, P, mean, scale, shift, slope, level, gx, mask, sta
 # -- doors -------------------------------------------------------------------------------
 def _flat(x):
     return plain(x).reshape(-1)
+
+
+def _images(gy):
+    """The numbers of ``gy`` from its first on, and how far apart its images begin: so a range
+    of the channels of a larger array needs no copy."""
+    image = gy[:1]
+    if gy.flags.c_contiguous or not (image.flags.c_contiguous and gy.strides[0] > 0):
+        return _flat(gy), gy[0].size
+    pitch = gy.strides[0] // gy.itemsize
+    count = (len(gy) - 1) * pitch + image.size
+    return np.lib.stride_tricks.as_strided(gy, (count,), (gy.itemsize,)), pitch
 
 
 def _share(N, C, size):
@@ -299,7 +314,8 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     (x - mean) * w * invstd + shift itself, so that y need not be read.
     """
     N, C, P = _sizes(x)
-    flat, g, mean, invstd = _flat(x), _flat(gy), plain(mean), plain(invstd)
+    flat, mean, invstd = _flat(x), plain(mean), plain(invstd)
+    g, pitch = _images(gy)
     scale = w * invstd  # as it was in the pass forward, to the last bit
     mask, out = _OPEN, flat
     if shift is not None:
@@ -313,19 +329,32 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     totals, products = np.empty((2, len(rows), C))
     parallel.run(
         lambda i, *_: _sums(
-            g, flat, out, P, mean, scale, shift, kept, totals, products, mask, keep, *pieces[i]
+            g,
+            pitch,
+            flat,
+            out,
+            P,
+            mean,
+            scale,
+            shift,
+            kept,
+            totals,
+            products,
+            mask,
+            keep,
+            *pieces[i],
         ),
         [(i, i + 1) for i in range(len(pieces))],
     )
     gw, gb, slope, level = np.empty((4, C), x.dtype)
     _merge_sums(totals, products, N * P, scale, invstd, gw, gb, slope, level)
     if keep:
-        g, mask = kept, _OPEN
+        g, pitch, mask = kept, C * P, _OPEN
     gx = memory.empty(x.shape, x.dtype)
     to = gx.reshape(-1)
     parallel.run(
         lambda _, start, stop: _input_gradient(
-            g, flat, out, P, mean, scale, shift, slope, level, to, mask, start, stop
+            g, pitch, flat, out, P, mean, scale, shift, slope, level, to, mask, start, stop
         ),
         _pieces(N * C, 2 * x.nbytes),
     )
@@ -336,7 +365,8 @@ def masked_sums(gy, y):
     """gy where y > 0 or NaN, else 0, and its sums over all axes but the second: what a ReLU and
     a bias in front of it send back."""
     N, C, P = _sizes(y)
-    flat, g, zero = _flat(y), _flat(gy), np.zeros(C, y.dtype)
+    flat, zero = _flat(y), np.zeros(C, y.dtype)
+    g, pitch = _images(gy)
     masked = memory.empty(y.shape, y.dtype)
     kept = masked.reshape(-1)
     pieces, rows = _share(N, C, 2 * y.nbytes)
@@ -344,7 +374,20 @@ def masked_sums(gy, y):
     one = zero + 1  # the line is y itself
     parallel.run(
         lambda i, *_: _sums(
-            g, flat, flat, P, zero, one, zero, kept, totals, products, _BY_LINE, True, *pieces[i]
+            g,
+            pitch,
+            flat,
+            flat,
+            P,
+            zero,
+            one,
+            zero,
+            kept,
+            totals,
+            products,
+            _BY_LINE,
+            True,
+            *pieces[i],
         ),
         [(i, i + 1) for i in range(len(pieces))],
     )

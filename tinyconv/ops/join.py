@@ -6,7 +6,9 @@ Primitives: cat / split, each other's gradient. Composed: stack, chunk, unbind.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.kernels import memory, parallel
+from tinyconv.autograd.deferred import Part, may_wait
+from tinyconv.kernels import memory
+from tinyconv.kernels.addition import copied, over_rows
 from tinyconv.ops.common import axis, common_dtype
 from tinyconv.ops.shape import reshape, unsqueeze
 
@@ -19,7 +21,7 @@ class Cat(Function):
         y = memory.empty(tuple(shape), arrays[0].dtype)
         if dim == 0:
             return np.concatenate(arrays, 0, out=y)
-        _over_rows(lambda a, b: np.concatenate([x[a:b] for x in arrays], dim, out=y[a:b]), y)
+        over_rows(lambda a, b: np.concatenate([x[a:b] for x in arrays], dim, out=y[a:b]), y)
         return y
 
     def backward(ctx, gy):
@@ -36,8 +38,13 @@ class Split(Function):
         ends = np.cumsum([0, *parts])
         before = (slice(None),) * dim
         views = [x[before + (slice(a, b),)] for a, b in zip(ends, ends[1:])]
-        # each kernel further back would make a copy of its own
-        return tuple([_copied(v) if contiguous else v for v in views])
+        if not contiguous:
+            return tuple(views)
+        # each kernel further back would make a copy of its own, but for that of a ReLU
+        waits = may_wait(x.dtype)
+        return tuple([
+            v if v.flags.c_contiguous else Part(v) if waits else copied(v) for v in views
+        ])  # fmt: skip
 
     def backward(ctx, *grads):
         dtype = next(g.dtype for g in grads if g is not None)
@@ -46,21 +53,6 @@ class Split(Function):
             for g, shape in zip(grads, ctx.shapes)
         ]
         return Cat.apply(*full, dim=ctx.dim)
-
-
-def _copied(x):
-    """``x`` in C order."""
-    if x.flags.c_contiguous:
-        return x
-    y = memory.empty(x.shape, x.dtype)
-    _over_rows(lambda a, b: np.copyto(y[a:b], x[a:b]), y)
-    return y
-
-
-def _over_rows(body, y):
-    """Let the threads call body(a, b) for ranges of ``y``'s first axis."""
-    # NumPy lets go of the GIL piece by piece, so little work is faster alone
-    parallel.run(lambda _, a, b: body(a, b), parallel.chunks(len(y), y.nbytes // 16))
 
 
 def cat(tensors, dim=0) -> Tensor:

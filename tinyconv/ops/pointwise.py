@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor, is_grad_enabled
-from tinyconv.autograd.deferred import Later, may_wait
+from tinyconv.autograd.deferred import Later, Part, may_wait
 from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.arithmetic import Clamp, clamp, where
 from tinyconv.ops.common import as_tensor, float_tensor, quiet
@@ -117,7 +117,12 @@ class Masked(Later):
 class ReluGradient(Function):
     """gy where y > 0: linear in gy, flat in y."""
 
+    fuses = True
+
     def forward(ctx, gy, y):
+        if isinstance(gy, Later):
+            # a piece of a larger array is read where it lies
+            gy = gy.view if isinstance(gy, Part) and gy.known is None else gy.array()
         ctx.save_for_backward(y)
         return Masked(gy, y) if may_wait(y.dtype) else kernels.activation.relu_gradient(gy, y)
 
