@@ -34,7 +34,7 @@ from tinyconv.kernels.simd import (
 )
 
 #: numbers in a block: small planes are taken together, large ones cut
-_SMALL, _LARGE = 1024, 4096
+_BLOCK = 4096
 #: masks of the gradient: none, where y is positive, where the line above is
 _OPEN, _BY_RESULT, _BY_LINE = range(3)
 
@@ -56,47 +56,60 @@ def _write(array, p, left, value):
 
 
 # -- statistics ------------------------------------------------------------------------
+@part
+def _merge(means, squares, row, c, before, size, away, sum_d, sum_dd):
+    """``size`` more numbers, of which d = number + away is known, to the ``before`` before them."""
+    inner = sum_d / size
+    delta = inner - away - means[row, c]
+    share = size / (before + size)
+    means[row, c] += delta * share
+    squares[row, c] += sum_dd - inner * inner * size + delta * delta * before * share
+
+
 @kernel
 def _statistics(x, P, means, squares, row, images, channels):
-    """Mean and sum of squared distances from it, of some images and channels, into a row."""
-    C = means.shape[1]
-    n = lanes(x)
-    shift = np.empty(1, x.dtype)
-    together = max(1, _SMALL // P)
-    for start in range(images[0], images[1], together):
-        stop = min(start + together, images[1])
-        for begin in range(0, P, _LARGE):
-            length = min(_LARGE, P - begin)
-            size = np.float64((stop - start) * length)
-            before = np.float64((start - images[0]) * P + (stop - start) * begin)
+    """Mean and sum of squared distances from it, of some images and channels, into a row.
+
+    Memory is read straight on, so each channel's sums wait in ``sums``, a register each, while
+    the others have their turn.
+    """
+    C, n = means.shape[1], lanes(x)
+    away, sums = np.empty(C, x.dtype), np.empty(2 * n * C, x.dtype)
+    together = max(1, _BLOCK // P)
+    for c in range(channels[0], channels[1]):
+        at = (images[0] * C + c) * P
+        means[row, c] = total(_read(x, at, P)) / min(n, P)
+        squares[row, c] = 0.0
+    stop = images[0]
+    while stop < images[1]:
+        # the first image alone: what the others are shifted by should not be a guess
+        before = (stop - images[0]) * P
+        start, stop = stop, min(stop + (together if before else 1), images[1])
+        for i in range(start, stop):
             for c in range(channels[0], channels[1]):
-                if before == 0:
-                    means[row, c] = total(_read(x, (start * C + c) * P, length)) / min(n, length)
-                    squares[row, c] = 0.0
-                shift[0] = -means[row, c]
-                away = splat(shift, 0)
-                # two sums each: one would wait for itself
-                sum0, sum1, square0, square1 = zeros(x), zeros(x), zeros(x), zeros(x)
-                for i in range(start, stop):
-                    at = (i * C + c) * P + begin
-                    for p in range(0, length, 2 * n):
-                        left = length - p
-                        d = add(_read(x, at + p, left), away)
-                        if left < n:
-                            d = first(d, left)
-                        sum0, square0 = add(sum0, d), fma(d, d, square0)
-                        if left > n:
-                            d = add(_read(x, at + p + n, left - n), away)
-                            if left < 2 * n:
-                                d = first(d, left - n)
-                            sum1, square1 = add(sum1, d), fma(d, d, square1)
-                # the mean of these numbers, counted from the shift, and from the mean so far
-                inner = total(add(sum0, sum1)) / size
-                delta = inner - shift[0] - means[row, c]
-                share = size / (before + size)
-                means[row, c] += delta * share
-                squares[row, c] += total(add(square0, square1)) - inner * inner * size
-                squares[row, c] += delta * delta * before * share
+                at = (i * C + c) * P
+                for begin in range(0, P, _BLOCK):
+                    end = min(begin + _BLOCK, P)
+                    if i == start:
+                        away[c] = -means[row, c]
+                        sum_d, sum_dd = zeros(x), zeros(x)
+                    else:
+                        sum_d, sum_dd = load(sums, 2 * n * c), load(sums, 2 * n * c + n)
+                    m = splat(away, c)
+                    for p in range(begin, end, n):
+                        d = add(_read(x, at + p, end - p), m)
+                        if end - p < n:
+                            d = first(d, end - p)
+                        sum_d, sum_dd = add(sum_d, d), fma(d, d, sum_dd)
+                    if i == stop - 1:
+                        _merge(
+                            means, squares, row, c, np.float64(before + begin),
+                            np.float64((stop - start) * (end - begin)), np.float64(away[c]),
+                            total(sum_d), total(sum_dd),
+                        )  # fmt: skip
+                    else:
+                        store(sums, 2 * n * c, sum_d)
+                        store(sums, 2 * n * c + n, sum_dd)
 
 
 @kernel
@@ -139,24 +152,26 @@ def _sums(
 ):  # fmt: skip
     """Sums of g and g (x - mean) of some images and channels, into a row.
 
-    Images of ``gy`` begin ``pitch`` apart.
+    Images of ``gy`` begin ``pitch`` apart. Sums wait as in ``_statistics``.
     """
     C, n = len(mean), lanes(x)
-    away = -mean
-    together = max(1, _SMALL // P)
+    away, sums = -mean, np.empty(2 * n * len(mean), x.dtype)
+    together = max(1, _BLOCK // P)
     for c in range(channels[0], channels[1]):
         totals[row, c] = products[row, c] = 0.0
     for start in range(images[0], images[1], together):
         stop = min(start + together, images[1])
-        for begin in range(0, P, _LARGE):
-            length = min(_LARGE, P - begin)
+        for i in range(start, stop):
             for c in range(channels[0], channels[1]):
+                at, at_g = (i * C + c) * P, i * pitch + c * P
                 m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
-                sum_g, sum_gd = zeros(x), zeros(x)
-                for i in range(start, stop):
-                    at, at_g = (i * C + c) * P + begin, i * pitch + c * P + begin
-                    for p in range(0, length, n):
-                        left = length - p
+                for begin in range(0, P, _BLOCK):
+                    end = min(begin + _BLOCK, P)
+                    sum_g, sum_gd = zeros(x), zeros(x)
+                    if i > start:
+                        sum_g, sum_gd = load(sums, 2 * n * c), load(sums, 2 * n * c + n)
+                    for p in range(begin, end, n):
+                        left = end - p
                         g, d = _read(gy, at_g + p, left), add(_read(x, at + p, left), m)
                         if mask == _BY_LINE:
                             g = gate(g, fma(d, s, b))
@@ -166,8 +181,12 @@ def _sums(
                             _write(masked, at + p, left, g)
                         sum_g = add(sum_g, g)
                         sum_gd = fma(g, d, sum_gd)
-                totals[row, c] += total(sum_g)
-                products[row, c] += total(sum_gd)
+                    if i == stop - 1:
+                        totals[row, c] += total(sum_g)
+                        products[row, c] += total(sum_gd)
+                    else:
+                        store(sums, 2 * n * c, sum_g)
+                        store(sums, 2 * n * c + n, sum_gd)
 
 
 @kernel
