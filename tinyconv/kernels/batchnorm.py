@@ -12,6 +12,8 @@ blocks are added up in double precision. Each block is shifted by the mean of th
 |mean| >> std (Chan, Golub and LeVeque 1983).
 """
 
+import functools
+
 import numpy as np
 
 from tinyconv.kernels import memory, parallel
@@ -238,21 +240,21 @@ def _images(gy):
     return np.lib.stride_tricks.as_strided(gy, (count,), (gy.itemsize,)), pitch
 
 
-def _share(N, C, size):
-    """Rows of partial sums, and (row, images, channels) of each piece of work.
+@functools.lru_cache(maxsize=1024)
+def _share(N, C, P, size):
+    """(row, images, channels) of each piece of work, that many parts, and how many numbers of a
+    channel are in each row of partial sums.
 
     Many images are cut into blocks, through which memory is read straight on; few are cut by
     channels.
     """
-    images = _pieces(N, size)
+    images = parallel.chunks(N, size)
     if len(images) > 1 or C == 1:
-        return [(i, piece, (0, C)) for i, piece in enumerate(images)], images
-    return [(0, (0, N), piece) for piece in _pieces(C, size)], [(0, N)]
-
-
-def _pieces(count, size):
-    """Cuts of a pass over ``size`` bytes."""
-    return parallel.chunks(count, size)
+        pieces = [(i, piece, (0, C)) for i, piece in enumerate(images)]
+    else:
+        pieces, images = [(0, (0, N), piece) for piece in parallel.chunks(C, size)], [(0, N)]
+    sizes = np.array([(stop - start) * P for start, stop in images], np.float64)
+    return pieces, [(i, i + 1) for i in range(len(pieces))], sizes
 
 
 def _sizes(x):
@@ -269,15 +271,11 @@ def statistics(x, eps):
         var = np.square(x - _column(mean, x)).mean(axes)
         return mean, var, 1 / np.sqrt(var + eps)
     N, C, P = _sizes(x)
-    pieces, rows = _share(N, C, x.nbytes)
+    pieces, parts, sizes = _share(N, C, P, x.nbytes)
     flat = _flat(x)
-    means, squares = np.empty((2, len(rows), C))
-    parallel.run(
-        lambda i, *_: _statistics(flat, P, means, squares, *pieces[i]),
-        [(i, i + 1) for i in range(len(pieces))],
-    )
+    means, squares = np.empty((2, len(sizes), C))
+    parallel.run(lambda i, *_: _statistics(flat, P, means, squares, *pieces[i]), parts)
     mean, var, invstd = np.empty((3, C), x.dtype)
-    sizes = np.array([(stop - start) * P for start, stop in rows], np.float64)
     _merge_statistics(means, squares, sizes, eps, mean, var, invstd)
     return mean, var, invstd
 
@@ -300,7 +298,7 @@ def normalise(x, mean, scale, shift, residual=None, relu=False):
         lambda _, start, stop: _normalise(
             flat, P, mean, scale, shift, other, out, adds, relu, start, stop
         ),
-        _pieces(N * C, 2 * x.nbytes),
+        parallel.chunks(N * C, 2 * x.nbytes),
     )
     return y
 
@@ -344,8 +342,8 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     shift = mean if shift is None else shift
     masked = memory.empty(x.shape, x.dtype) if keep else None
     kept = masked.reshape(-1) if keep else flat
-    pieces, rows = _share(N, C, 2 * x.nbytes)
-    totals, products = np.empty((2, len(rows), C))
+    pieces, parts, sizes = _share(N, C, P, 2 * x.nbytes)
+    totals, products = np.empty((2, len(sizes), C))
     parallel.run(
         lambda i, *_: _sums(
             g,
@@ -363,7 +361,7 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
             keep,
             *pieces[i],
         ),
-        [(i, i + 1) for i in range(len(pieces))],
+        parts,
     )
     gw, gb, slope, level = np.empty((4, C), x.dtype)
     _merge_sums(totals, products, N * P, scale, invstd, gw, gb, slope, level)
@@ -375,7 +373,7 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
         lambda _, start, stop: _input_gradient(
             g, pitch, flat, out, P, mean, scale, shift, slope, level, to, mask, start, stop
         ),
-        _pieces(N * C, 2 * x.nbytes),
+        parallel.chunks(N * C, 2 * x.nbytes),
     )
     return gx, gw, gb, masked
 
@@ -388,8 +386,8 @@ def masked_sums(gy, y):
     g, pitch = _images(gy)
     masked = memory.empty(y.shape, y.dtype)
     kept = masked.reshape(-1)
-    pieces, rows = _share(N, C, 2 * y.nbytes)
-    totals, products = np.empty((2, len(rows), C))
+    pieces, parts, sizes = _share(N, C, P, 2 * y.nbytes)
+    totals, products = np.empty((2, len(sizes), C))
     one = zero + 1  # the line is y itself
     parallel.run(
         lambda i, *_: _sums(
@@ -408,7 +406,7 @@ def masked_sums(gy, y):
             True,
             *pieces[i],
         ),
-        [(i, i + 1) for i in range(len(pieces))],
+        parts,
     )
     return masked, totals.sum(0).astype(y.dtype)
 
