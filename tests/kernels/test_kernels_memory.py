@@ -62,6 +62,24 @@ def test_used_again_once_nobody_sees_it_and_zeros_are_zero():
     assert address(memory.empty(BIG, np.float32)) != place
 
 
+def test_a_larger_block_at_hand_is_used_before_memory_is_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(memory, "_memory", lambda size: asked.append(size) or bytearray(size))
+    rng = np.random.default_rng(0)
+    steps = [[int(n) for n in rng.integers(1 << 18, 1 << 23, 40)] for _ in range(2)]
+    for round in range(6):
+        alive = []
+        for size in steps[round % 2]:
+            alive.append(memory.empty((size,), np.uint8))
+            if len(alive) > 12:
+                del alive[::3]
+        if round == 3:
+            asked.clear()
+    assert not asked, "steps that were seen before need nothing new"
+    small = memory.empty((1 << 15,), np.uint8)
+    assert small.base.block.size <= 4 * small.nbytes
+
+
 def _views(array):
     yield "slice", array[1:, ::2]
     yield "view of views", array[1].T[2:][::3][1:]

@@ -10,6 +10,7 @@ when the lease dies does the block come back.
 """
 
 import contextlib
+import functools
 import math
 import mmap
 import os
@@ -24,6 +25,8 @@ _SMALL = 1 << 15
 _HUGE = 1 << 21
 #: idle bytes beyond what was ever lent at once: a block of the wrong size is of no use
 _SPARE = 1 << 26
+#: how many times too large a block may be while there is room for another
+_ROOM = 4
 #: asks after which a block that no one took is given back to the system
 _PATIENCE = 1 << 13
 
@@ -77,13 +80,28 @@ class _Pool:
         try:
             return self.classes[size].pop()
         except IndexError:
-            return self._new(size)
+            return self._larger(size, _ROOM * size) or self._new(size)
+
+    def _larger(self, size, most):
+        """An idle block of more than ``size`` and at most ``most`` bytes, or None.
+
+        To map memory, and clear it, costs more than all that is written into it.
+        """
+        for other in sorted([other for other, home in list(self.classes.items()) if home]):
+            if size < other <= most:
+                with contextlib.suppress(IndexError):  # another thread took it
+                    return self.classes[other].pop()
+        return None
 
     def _new(self, size):
         with self.lock:
             idle = self._idle()
             self.peak = max(self.peak, self.held - idle + size)
             most = max(self.peak, self.peak_before) + max(_SPARE, self.peak // 8)
+            if self.held + size > most:
+                block = self._larger(size, most)
+                if block is not None:
+                    return block
             for home in list(self.classes.values()):
                 while self.held + size > most and home:
                     self._drop(home)
@@ -138,14 +156,25 @@ def _memory(size):
 _pool = _Pool()
 
 
-def empty(shape, dtype):
-    """An array of any content: C-contiguous, writeable, from a page's start unless it is small."""
-    dtype = np.dtype(dtype)
-    count = math.prod(shape) * dtype.itemsize
+@functools.lru_cache(4096)
+def _block_size(shape, dtype):
+    """Bytes of the block that an array is laid in; 0: it is small."""
+    count = math.prod(shape) * np.dtype(dtype).itemsize
     if count < _SMALL:
-        return np.empty(shape, dtype)
+        return 0
     step = (count - 1).bit_length() - 3  # classes are quarters of powers of two
-    block = _pool.take(((count - 1 >> step) + 1) << step)
+    return ((count - 1 >> step) + 1) << step
+
+
+def empty(shape, dtype):
+    """An array of any content: C-contiguous, writeable, from a page's start unless it is small.
+
+    ``shape`` is a tuple.
+    """
+    size = _block_size(shape, dtype)
+    if not size:
+        return np.empty(shape, dtype)
+    block = _pool.take(size)
     block.waited = False
     lease = _Lease(shape, dtype, block.memory)
     lease.block = block
