@@ -66,7 +66,7 @@ def test_a_larger_block_at_hand_is_used_before_memory_is_asked_for(monkeypatch):
     asked = []
     monkeypatch.setattr(memory, "_memory", lambda size: asked.append(size) or bytearray(size))
     rng = np.random.default_rng(0)
-    steps = [[int(n) for n in rng.integers(1 << 18, 1 << 23, 40)] for _ in range(2)]
+    steps = [[int(n) for n in rng.integers(1 << 20, 1 << 26, 40)] for _ in range(2)]
     for round in range(6):
         alive = []
         for size in steps[round % 2]:
