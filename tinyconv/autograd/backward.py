@@ -14,7 +14,7 @@ import threading
 import numpy as np
 
 from tinyconv.autograd.modes import settle, state
-from tinyconv.autograd.tensor import Tensor
+from tinyconv.autograd.tensor import Tensor, meta
 from tinyconv.kernels.addition import add
 from tinyconv.kernels.memory import is_new
 
@@ -183,16 +183,18 @@ def _walk(pairs, targets, retain_graph, create_graph):
 
     waiting = {}  # node -> cotangent per output
     leaves = {}  # leaf -> [its gradient so far]
-    heap = []
+    heap = []  # (-number, node) of those that wait: the youngest is the first
 
     def send(node, i, g):
         if isinstance(node, Tensor):
-            slots = leaves.setdefault(node, [None])
-        elif node in waiting:
-            slots = waiting[node]
+            slots = leaves.get(node)
+            if slots is None:
+                slots = leaves[node] = [None]
         else:
-            slots = waiting[node] = [None] * len(node.output_meta)
-            heapq.heappush(heap, node)
+            slots = waiting.get(node)
+            if slots is None:
+                slots = waiting[node] = [None] * len(node.output_meta)
+                heapq.heappush(heap, (-node.number, node))
         if slots[i] is None:
             slots[i] = g
         elif create_graph or not _unseen(slots, i):
@@ -206,7 +208,7 @@ def _walk(pairs, targets, retain_graph, create_graph):
         for y, g in pairs:
             send(*_place(y), g)
         while heap:
-            node = heapq.heappop(heap)
+            _, node = heapq.heappop(heap)
             grads = waiting.pop(node)
             if node.hooks or node.retains or wanted:
                 for i, g in enumerate(grads):
@@ -217,14 +219,16 @@ def _walk(pairs, targets, retain_graph, create_graph):
                             wanted[(node, i)] = g
             if useful is None or node in useful:
                 results = _differentiate(node, grads, useful, wanted)
-                for edge, g in zip(node.edges, results):
+                for i, (edge, g) in enumerate(zip(node.edges, results)):
                     if edge is not None and g is not None:
+                        g = _checked(node, i, g, *meta(*edge))
                         if useful is None or edge[0] in useful or edge in wanted:
                             send(*edge, g)
                 if not retain_graph:
                     node.release()
         for leaf, slot in leaves.items():
-            slot[0] = _observe(slot[0], leaf._hooks, None)
+            if leaf._hooks:
+                slot[0] = _observe(slot[0], leaf._hooks, None)
             if (leaf, 0) in wanted:
                 wanted[(leaf, 0)] = slot[0]
     finally:
@@ -260,7 +264,7 @@ def _leading_to(wanted, pairs):
             seen.add(node)
             stack.extend(e[0] for e in node.edges if e is not None and not isinstance(e[0], Tensor))
     useful = set()
-    for node in sorted(seen, reverse=True):  # oldest first: parents are settled before children
+    for node in sorted(seen, key=lambda node: node.number):  # parents are settled before children
         if any(e is not None and (e in wanted or e[0] in useful) for e in node.edges):
             useful.add(node)
     return useful
@@ -284,7 +288,7 @@ def _observe(g, hooks, retains):
 
 
 def _differentiate(node, grads, useful, wanted):
-    """Call ``node.backward`` and check what it returns."""
+    """Call ``node.backward`` and check how much it returns."""
     if node.materialize_grads:
         for i, g in enumerate(grads):
             if g is None:
@@ -305,21 +309,19 @@ def _differentiate(node, grads, useful, wanted):
         node.needs_input_grad = needed
     results = results if isinstance(results, tuple) else (results,)
     expected = len(node.edges)
-    # trailing arguments without a gradient (options, indices) need no None of their own
-    missing = node.edges[len(results) :]
-    if any(r is not None for r in results[expected:]) or any(e is not None for e in missing):
-        raise RuntimeError(
-            f"{node.name}.backward returned {len(results)} gradients, its forward took "
-            f"{expected} arguments"
-        )
-    return [
-        None if g is None or edge is None else _checked(node, i, g, meta)
-        for i, (g, edge, meta) in enumerate(zip(results, node.edges, node.input_meta))
-    ]
+    if len(results) != expected:
+        # trailing arguments without a gradient (options, indices) need no None of their own
+        given, wanted = results[expected:], node.edges[len(results) :]
+        if any([g is not None for g in given]) or any([edge is not None for edge in wanted]):
+            raise RuntimeError(
+                f"{node.name}.backward returned {len(results)} gradients, its forward took "
+                f"{expected} arguments"
+            )
+    return results
 
 
-def _checked(node, i, g, meta):
-    shape, dtype = meta
+def _checked(node, i, g, shape, dtype):
+    """Gradient ``i`` that ``node`` sends on, which must be fit for its argument."""
     if not isinstance(g, Tensor):
         raise TypeError(
             f"{node.name}.backward returned {type(g).__name__} for argument {i}: write backward in "

@@ -11,6 +11,7 @@ and what waits is computed before any memory is written into.
 
 import weakref
 
+from tinyconv import kernels
 from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import Tensor
 from tinyconv.kernels.addition import copied
@@ -42,6 +43,9 @@ class Later:
 
     def relu(self):
         """The array max(self, 0); None if it can not be had in one go."""
+
+    def masked(self, y):
+        """The array where y > 0, else 0, as a ``Later``; None if it can not be had in one go."""
 
 
 class Pass(Later):
@@ -81,6 +85,11 @@ class Part(Later):
 
     def compute(self):
         return copied(self.view)
+
+    def sums(self):
+        """The sums over all axes but the second, from the same pass over memory."""
+        self.known, sums = kernels.sums.copied_sums(self.view)
+        return sums
 
 
 class Deferred(Tensor):

@@ -7,9 +7,10 @@ import numpy as np
 
 from tinyconv.autograd.deferred import Deferred, Later, defer
 from tinyconv.autograd.modes import state
-from tinyconv.autograd.tensor import Tensor, from_edge, record_edge
+from tinyconv.autograd.tensor import Tensor, from_edge, meta, record_edges
 from tinyconv.kernels.memory import is_new
 
+#: nodes are numbered as they are recorded: the order of the walk (see ``autograd.backward``)
 _number = itertools.count()
 
 
@@ -88,17 +89,12 @@ class Function:
     def __repr__(self):
         return f"<{self.name}>"
 
-    def __lt__(self, other):
-        """Younger first: the order of the walk (see ``autograd.backward``)."""
-        return self.number > other.number
-
     @classmethod
     def apply(cls, *args, **options):
         """Run ``forward`` on the arrays behind ``args`` and record the node."""
         node = cls()
-        node.number = next(_number)
-        for name, option in options.items():
-            if isinstance(option, Tensor):
+        for name in options:
+            if isinstance(options[name], Tensor):
                 raise TypeError(
                     f"{cls.__name__}.apply: {name}= is a Tensor; give tensors by position, options "
                     "by name have no gradient"
@@ -107,16 +103,16 @@ class Function:
             state.saver.watch(args)
         detector = state.detector
         fuses = cls.fuses and detector is None
-        arrays, needed = [], []
+        arrays = []
         for a in args:
             if isinstance(a, Tensor):
-                arrays.append(a._later if fuses and type(a) is Deferred else a.array)
-                needed.append(a._requires_grad)
-            else:
-                arrays.append(a)
-                needed.append(False)
-        recording = state.grad_enabled and True in needed
-        node.needs_input_grad = tuple(needed) if recording else (False,) * len(args)
+                a = a._later if fuses and type(a) is Deferred else a.array
+            arrays.append(a)
+        edges = record_edges(args) if state.grad_enabled else None
+        if edges is None:
+            node.needs_input_grad = (False,) * len(args)
+        else:
+            node.needs_input_grad = tuple([edge is not None for edge in edges])
 
         if detector is None:
             results = cls.forward(node, *arrays, **options)
@@ -124,40 +120,44 @@ class Function:
             results = detector.forward(node, arrays, options)
 
         several = isinstance(results, tuple)
-        results = results if several else (results,)
-        outputs = [_as_output(cls, result, args, arrays) for result in results]
-        if recording:
-            node._record(args, arrays, results, outputs)
-        if node._to_save:
-            node._to_save = ()
+        if not several:
+            results = (results,)
+        outputs = []
+        for result in results:
+            outputs.append(_as_output(cls, result, args, arrays))
+        if edges is not None:
+            node._record(edges, args, arrays, results, outputs)
         return tuple(outputs) if several else outputs[0]
 
-    def _record(self, args, arrays, results, outputs):
-        self.edges = tuple([record_edge(a) if isinstance(a, Tensor) else None for a in args])
-        self.input_meta = tuple(
-            [(x.shape, x.dtype) if isinstance(a, Tensor) else None for a, x in zip(args, arrays)]
-        )
-        self.output_meta = tuple([(y.shape, y.dtype) for y in results])
-        fixed = [id(a) for a in self._non_differentiable] if self._non_differentiable else ()
+    def _record(self, edges, args, arrays, results, outputs):
+        self.number, self.edges = next(_number), edges
+        fixed = [id(a) for a in self._non_differentiable]
+        metas = []
         for i, (result, y) in enumerate(zip(results, outputs)):
-            if result.dtype.kind in "fc" and id(result) not in fixed:
+            dtype = result.dtype
+            metas.append((result.shape, dtype))
+            if dtype.kind in "fc" and id(result) not in fixed:
                 y.grad_fn, y.output_nr, y._requires_grad = self, i, True
-        self._saved = tuple([self._save(a, args, arrays, results, outputs) for a in self._to_save])
-        self._non_differentiable = ()
+        self.output_meta = metas
+        self._saved = saved = []
+        for a in self._to_save:
+            if a is not None:
+                a = self._save(a, args, arrays, results, outputs)
+            saved.append(a)
+        self._to_save = self._non_differentiable = ()
 
     def _save(self, array, args, arrays, results, outputs):
         """(array or how to get it again, edge, version counter, version)."""
-        if array is None:
-            return None
         edge = counter = None
-        for a, given in zip(args, arrays):
-            if given is array and isinstance(a, Tensor):
-                edge, counter = record_edge(a), a._counter
+        for i, given in enumerate(arrays):
+            if given is array and isinstance(args[i], Tensor):
+                edge, counter = self.edges[i], args[i]._counter
                 break
         else:
-            for i, (result, y) in enumerate(zip(results, outputs)):
+            for i, result in enumerate(results):
                 if result is array:
                     # not the Tensor itself: node and output would keep each other alive
+                    y = outputs[i]
                     edge, counter = (i if y._requires_grad else None), y._counter
                     array = y.array
                     break
@@ -167,6 +167,11 @@ class Function:
         if state.saver is not None:
             array = state.saver.pack(array)
         return array, edge, counter, counter and counter[0]
+
+    @property
+    def input_meta(self):
+        """(shape, dtype) of each argument that a gradient goes to, None for the others."""
+        return [None if edge is None else meta(*edge) for edge in self.edges]
 
     @property
     def saved_tensors(self):
@@ -182,12 +187,9 @@ class Function:
                 "was released by the first walk. Give retain_graph=True to the first one if you "
                 "need two."
             )
-        return tuple([self._unpack(entry) for entry in self._saved])
+        return tuple([None if entry is None else self._unpack(*entry) for entry in self._saved])
 
-    def _unpack(self, entry):
-        if entry is None:
-            return None
-        array, edge, counter, version = entry
+    def _unpack(self, array, edge, counter, version):
         if counter is not None and counter[0] != version:
             raise RuntimeError(
                 f"{self.name}: a tensor that backward needs{_shape_of(array)} was changed in place "
@@ -196,9 +198,9 @@ class Function:
             )
         if not isinstance(array, np.ndarray):
             array = array.unpack()
-        if isinstance(edge, int):
-            edge = (self, edge)
-        return from_edge(array, edge, counter)
+        if edge is None or not state.grad_enabled:
+            return Tensor._wrap(array, counter)
+        return from_edge(array, (self, edge) if isinstance(edge, int) else edge, counter)
 
     def _where(self):
         return f"; the op was built {self.origin}" if self.origin else ""
@@ -237,9 +239,9 @@ def _as_output(cls, array, args, arrays):
             )
         array = np.asarray(array)
     if is_new(array):
-        for a, given in zip(args, arrays):
-            if given is array and isinstance(a, Tensor):
-                return Tensor._wrap(array[...], a._counter)
+        for i, given in enumerate(arrays):
+            if given is array and isinstance(args[i], Tensor):
+                return Tensor._wrap(array[...], args[i]._counter)
         return Tensor._wrap(array)
     # a view of an input shares its memory, and so its version counter
     for a, given in zip(args, arrays):

@@ -96,19 +96,17 @@ class Tensor:
         check_dtype(data.dtype)
         # a view of its own: two Tensors never share one ndarray object, so the
         # engine can tell by identity which input a saved array was
-        self._init(np.asarray(data)[...])
-        if counter is not None:
-            self._counter = counter
+        self._init(np.asarray(data)[...], counter)
         if requires_grad:
             self.requires_grad = True
 
-    def _init(self, array):
+    def _init(self, array, counter=None):
         self.array = array
         self._grad = None
         self.grad_fn = None
         self.output_nr = 0
         self._requires_grad = False
-        self._counter = [0]
+        self._counter = [0] if counter is None else counter
         self._hooks = None
         self._retains = False
 
@@ -116,9 +114,7 @@ class Tensor:
     def _wrap(cls, array, counter=None):
         """A Tensor on ``array`` without any check; ``counter`` is shared by aliases."""
         self = cls.__new__(cls)
-        self._init(array)
-        if counter is not None:
-            self._counter = counter
+        self._init(array, counter)
         return self
 
     # -- what it is -----------------------------------------------------------------
@@ -296,19 +292,30 @@ class RemovableHandle:
         self.remove()
 
 
-def record_edge(tensor):
-    """Where ``tensor``'s gradient flows: (node, output number), (leaf, 0) or None."""
-    if not tensor._requires_grad:
-        return None
-    if tensor.grad_fn is None:
-        return tensor, 0
-    return tensor.grad_fn, tensor.output_nr
+def record_edges(args):
+    """Where the gradient of each of ``args`` flows: (node, output number), (leaf, 0) or None.
+
+    None in place of all if there is none.
+    """
+    edges, found = [], False
+    for a in args:
+        if isinstance(a, Tensor) and a._requires_grad:
+            found = True
+            edges.append((a, 0) if a.grad_fn is None else (a.grad_fn, a.output_nr))
+        else:
+            edges.append(None)
+    return edges if found else None
+
+
+def meta(node, output_nr):
+    """(shape, dtype) of what an edge leads to."""
+    if isinstance(node, Tensor):
+        return node.shape, node.dtype
+    return node.output_meta[output_nr]
 
 
 def from_edge(array, edge, counter=None):
     """The Tensor on ``array`` that hangs on ``edge`` of the graph."""
-    if edge is None or not state.grad_enabled:
-        return Tensor._wrap(array, counter)
     node, output_nr = edge
     if isinstance(node, Tensor):
         return node

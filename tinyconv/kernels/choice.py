@@ -1,6 +1,7 @@
 """Which member of the convolution family does the work."""
 
 import contextlib
+import functools
 import threading
 
 #: name -> module of ``tinyconv.kernels``; all have forward, input_gradient, weight_gradient
@@ -83,10 +84,15 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
     The rules are crossovers that ``python -m benchmarks conv`` measures; docs/convolution.md
     has the table.
     """
-    channels = x_shape[1]
     name = _forced.name
     if name is not None:
-        return name if supports(name, window, groups, channels, filters) else "direct"
+        return name if supports(name, window, groups, x_shape[1], filters) else "direct"
+    return _best(direction, x_shape, filters, window, groups, itemsize)
+
+
+@functools.lru_cache(4096)
+def _best(direction, x_shape, filters, window, groups, itemsize):
+    channels = x_shape[1]
     if supports("depthwise", window, groups, channels, filters) and channels > 1:
         return "depthwise"
     H, W = x_shape[2:]
@@ -96,12 +102,12 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
         if _winograd_pays(direction, channels // groups, filters // groups, window, H, W):
             return "winograd"
     lanes = 64 // itemsize
-    point = supports("pointwise", window, groups, channels, filters)
-    if point and (window.sh > 1 or window.sw > 1):
-        return "pointwise"  # most pixels of the image are seen by no filter
+    if supports("pointwise", window, groups, channels, filters):
+        # dot products, where there are too few channels to fill registers with
+        dots = direction == "weight_gradient" and min(channels, filters) // groups < 32
+        dots = dots and window.sh * window.sw == 1 and H * W % lanes == 0
+        return "direct" if dots else "pointwise"
     if direction == "weight_gradient":
-        if point and H * W >= 128 and H * W % lanes == 0:
-            return "direct"
         taps = window.kw * channels // groups
         if taps >= 48 and _filled(taps, lanes) >= 0.8:
             return "lanes"
@@ -110,14 +116,10 @@ def chosen(direction, x_shape, filters, window, groups, itemsize):
         area, sources, width = H * W, channels // groups, Wo
     else:
         area, sources, width = Ho * Wo, filters // groups, W
-    if width % (2 * lanes) == 0 or (point and H * W >= 400 and x_shape[0] >= 4):
+    if width % (2 * lanes) == 0:
         return "direct"  # whole registers of a row at a time
-    if point and H * W > 3 * lanes:
-        return "pointwise"
     if _filled(x_shape[0], lanes) >= 0.9 and H * W >= lanes and area * sources <= 19_000:
         return "lanes"
-    if point:
-        return "pointwise"
     if _wasted(*((Ho, Wo) if direction == "forward" else (H, W)), window) > 0.2:
         return "im2col"
     return "direct"

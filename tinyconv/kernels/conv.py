@@ -6,6 +6,7 @@ Each of the three is linear in each argument and is the adjoint of the others, s
 are closed under differentiation (``tinyconv.ops.conv``).
 """
 
+import functools
 import importlib
 
 import numpy as np
@@ -14,10 +15,10 @@ from tinyconv.kernels.choice import ALGORITHMS, chosen
 from tinyconv.kernels.complex_step import bilinear
 from tinyconv.kernels.jit import plain
 
-
-def _algorithm(direction, x_shape, filters, window, groups, x):
-    name = chosen(direction, x_shape, filters, window, groups, x.itemsize)
-    return importlib.import_module(f"tinyconv.kernels.{ALGORITHMS[name]}")
+#: the module of a name: it is imported when it is first used
+_member = functools.cache(
+    lambda name: importlib.import_module(f"tinyconv.kernels.{ALGORITHMS[name]}")
+)
 
 
 @bilinear
@@ -29,20 +30,29 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
     x, w = plain(x), plain(w)
     bias = np.zeros(w.shape[0], x.dtype) if bias is None else plain(bias)
     residual = None if residual is None else plain(residual)
-    algorithm = _algorithm("forward", x.shape, w.shape[0], window, groups, x)
-    return algorithm.forward(x, w, bias, window, groups, residual, relu)
+    shape = x.shape[0], w.shape[0], *window.output_shape(*x.shape[2:])
+    if not x.size or 0 in shape:  # no pixel to see, or no window that sees
+        y = np.zeros(shape, x.dtype) + bias[:, None, None]
+        y = y if residual is None else y + residual
+        return np.maximum(y, 0) if relu else y
+    name = chosen("forward", x.shape, w.shape[0], window, groups, x.itemsize)
+    return _member(name).forward(x, w, bias, window, groups, residual, relu)
 
 
 @bilinear
 def input_gradient(gy, w, window, groups, image):
     """gy (N, O, Ho, Wo), w -> gx (N, C, H, W) with ``image`` = (H, W)."""
-    shape = (gy.shape[0], w.shape[1] * groups, *image)
-    algorithm = _algorithm("input_gradient", shape, w.shape[0], window, groups, gy)
-    return algorithm.input_gradient(plain(gy), plain(w), window, groups, image)
+    shape = gy.shape[0], w.shape[1] * groups, *image
+    if not gy.size or 0 in shape:
+        return np.zeros(shape, gy.dtype)
+    name = chosen("input_gradient", shape, w.shape[0], window, groups, gy.itemsize)
+    return _member(name).input_gradient(plain(gy), plain(w), window, groups, image)
 
 
 @bilinear
 def weight_gradient(gy, x, window, groups):
     """gy (N, O, Ho, Wo), x (N, C, H, W) -> gw (O, C/groups, kh, kw)."""
-    algorithm = _algorithm("weight_gradient", x.shape, gy.shape[1], window, groups, x)
-    return algorithm.weight_gradient(plain(gy), plain(x), window, groups)
+    if not gy.size or not x.size:
+        return np.zeros((gy.shape[1], x.shape[1] // groups, *window[:2]), x.dtype)
+    name = chosen("weight_gradient", x.shape, gy.shape[1], window, groups, x.itemsize)
+    return _member(name).weight_gradient(plain(gy), plain(x), window, groups)

@@ -4,6 +4,7 @@ Notation, in all kernels: N, C, H, W input; O output channels; kh, kw window; sh
 stride; dh, dw dilation; top, bottom, left, right padding; Ho, Wo output.
 """
 
+import functools
 from typing import NamedTuple
 
 
@@ -40,9 +41,9 @@ class Window(NamedTuple):
         Raises:
             TypeError, ValueError: numbers that make no window.
         """
-        kh, kw = pair(kernel_size, f"{op}: kernel_size", least=1)
-        sh, sw = pair(stride, f"{op}: stride", least=1)
-        dh, dw = pair(dilation, f"{op}: dilation", least=1)
+        kh, kw = pair(kernel_size, op, "kernel_size", least=1)
+        sh, sw = pair(stride, op, "stride", least=1)
+        dh, dw = pair(dilation, op, "dilation", least=1)
         if padding == "valid":
             top = bottom = left = right = 0
         elif padding == "same":
@@ -53,10 +54,11 @@ class Window(NamedTuple):
         elif isinstance(padding, (tuple, list)) and len(padding) == 4:
             left, right, top, bottom = (_whole(p, f"{op}: padding", 0) for p in padding)
         else:
-            top, left = pair(padding, f"{op}: padding", least=0, four=True)
+            top, left = pair(padding, op, "padding", least=0, four=True)
             bottom, right = top, left
         return cls(kh, kw, sh, sw, top, bottom, left, right, dh, dw)
 
+    @functools.lru_cache(4096)  # noqa: B019 (a window is a tuple of numbers and holds nothing)
     def output_shape(self, H, W, ceil_mode=False):
         """(Ho, Wo) for an H x W input; not positive where the window does not fit."""
         return (
@@ -92,8 +94,16 @@ def _same(size, kernel, stride, dilation):
     return total // 2, total - total // 2
 
 
-def pair(value, what, least, four=False):
-    """(height, width) from an int or a pair, each a whole number of at least ``least``."""
+def pair(value, op, name, least, four=False):
+    """(height, width) from an int or a pair, each a whole number of at least ``least``.
+
+    Errors tell that it is the argument ``name`` of ``op``.
+    """
+    if type(value) is tuple and len(value) == 2:  # as layers keep it
+        height, width = value
+        if type(height) is type(width) is int and height >= least and width >= least:
+            return value
+    what = f"{op}: {name}"
     if isinstance(value, (tuple, list)):
         if len(value) == 1:
             value = (value[0], value[0])

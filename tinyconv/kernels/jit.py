@@ -46,6 +46,8 @@ def inlined(function):
 
 def plain(array):
     """``array`` C-contiguous and writeable: the one layout that kernels are compiled for."""
+    if array.flags.carray and array.ndim:
+        return array
     array = np.ascontiguousarray(array)
     return array if array.flags.writeable else array.copy()
 

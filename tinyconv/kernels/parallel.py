@@ -77,11 +77,12 @@ def set_num_threads(number) -> None:
     _num_threads = number
 
 
+@functools.lru_cache(4096)
 def chunks(count, work):
-    """Cut ``range(count)`` into [(start, stop), ...], from its size and ``work`` alone."""
+    """Cut ``range(count)`` into (start, stop), ..., from its size and ``work`` alone."""
     number = max(1, min(count, _MAX_CHUNKS, work // _SERIAL))
     bounds = [i * count // number for i in range(number + 1)]
-    return list(zip(bounds, bounds[1:]))
+    return tuple(zip(bounds, bounds[1:]))
 
 
 def run(body, parts):
@@ -89,14 +90,12 @@ def run(body, parts):
 
     The caller works too. The first exception is raised when all have ended.
     """
-    helpers = min(get_num_threads(), len(parts)) - 1
-    if helpers < 1:
+    if len(parts) < 2 or get_num_threads() < 2:
         for i, (start, stop) in enumerate(parts):
             body(i, start, stop)
         return
     job = _Job(body, parts)
-    pool = _get_pool()
-    pool.give(job, helpers)
+    _get_pool().give(job, min(get_num_threads(), len(parts)) - 1)
     job.work(job.todo.popleft)
     job.join()
 
@@ -142,6 +141,7 @@ class _Job:
         if self.left:
             _wait(_NOTHING, self.ended, 0)
         self.finished.acquire()
+        self.body = None  # a thread that comes too late must not keep its arrays alive
         if self.error is not None:
             raise self.error
 

@@ -14,7 +14,7 @@ import numpy as np
 from tinyconv import kernels
 from tinyconv.autograd import Tensor
 from tinyconv.autograd.modes import state
-from tinyconv.kernels.geometry import pair
+from tinyconv.nn.checks import check_filters, check_fits, check_pool, grid, images, one_dtype
 from tinyconv.nn.losses import cross_entropy, l1_loss, mse_loss, nll_loss
 from tinyconv.ops import conv as conv_ops
 from tinyconv.ops import linalg as linalg_ops
@@ -38,7 +38,7 @@ from tinyconv.ops.pointwise import (
     softplus,
     tanh,
 )
-from tinyconv.ops.shape import pad, unsqueeze
+from tinyconv.ops.shape import pad
 
 __all__ = [
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "batch_norm", "conv2d",
@@ -81,27 +81,13 @@ def conv2d(
     >>> F.conv2d(tc.ones(1, 1, 3, 3), tc.ones(1, 1, 2, 2)).sum()
     tensor(16.)
     """
-    x, single = _images(input, "conv2d")
+    x, single = images(input, "conv2d")
     w = float_tensor(weight, "conv2d")
-    shapes = f"input of shape {list(input.shape)}, weight of shape {list(w.shape)}"
-    if w.ndim != 4:
-        raise ValueError(f"conv2d: weight must have 4 dimensions (O, C / groups, kh, kw); {shapes}")
-    x, w, bias = _one_dtype("conv2d", x, w, bias)
-    O, Cg = w.shape[:2]
-    groups = operator.index(groups)
-    if groups < 1 or O % groups:
-        raise ValueError(f"conv2d: groups={groups} must divide the {O} output channels; {shapes}")
-    if O == 0 or Cg == 0:
-        raise ValueError(f"conv2d: there must be at least one channel in and out; {shapes}")
-    if x.shape[1] != Cg * groups:
-        raise ValueError(
-            f"conv2d: input has {x.shape[1]} channels (shape {list(input.shape)}), weight wants "
-            f"{Cg * groups} (shape {list(w.shape)}, groups={groups})"
-        )
-    if bias is not None and bias.shape != (O,):
-        raise ValueError(f"conv2d: bias of shape {list(bias.shape)} must be [{O}]; {shapes}")
-    window = kernels.Window.of(w.shape[2:], stride, padding, dilation, x.shape[2:], "conv2d")
-    _check_fits("conv2d", window, x.shape[2:], window.output_shape(*x.shape[2:]))
+    x, w, bias = one_dtype("conv2d", x, w, bias)
+    _, channels, *image = x.shape
+    check_filters(input, w, bias, channels, groups := operator.index(groups))
+    window = kernels.Window.of(w.shape[2:], stride, padding, dilation, image, "conv2d")
+    check_fits("conv2d", window, image, window.output_shape(*image))
     y = conv_ops.Conv2d.apply(x, w, bias, window, groups)
     return y[0] if single else y
 
@@ -132,10 +118,10 @@ def max_pool2d(
     tensor([[[[ 5.,  7.],
               [13., 15.]]]])
     """
-    x, single = _images(input, "max_pool2d")
+    x, single = images(input, "max_pool2d")
     stride = kernel_size if stride is None or stride == () or stride == [] else stride
     window = kernels.Window.of(kernel_size, stride, padding, dilation, x.shape[2:], "max_pool2d")
-    output = _check_pool("max_pool2d", window, x.shape[2:], ceil_mode)
+    output = check_pool("max_pool2d", window, x.shape[2:], ceil_mode)
     if not return_indices:
         y = pool_ops.MaxPool2d.apply(x, window, output, False)
         return y[0] if single else y
@@ -169,10 +155,10 @@ def avg_pool2d(
     >>> F.avg_pool2d(tc.ones(1, 1, 3, 3), 3, stride=1, padding=1, count_include_pad=False).sum()
     tensor(9.)
     """
-    x, single = _images(input, "avg_pool2d")
+    x, single = images(input, "avg_pool2d")
     stride = kernel_size if stride is None or stride == () or stride == [] else stride
     window = kernels.Window.of(kernel_size, stride, padding, 1, x.shape[2:], "avg_pool2d")
-    output = _check_pool("avg_pool2d", window, x.shape[2:], ceil_mode)
+    output = check_pool("avg_pool2d", window, x.shape[2:], ceil_mode)
     if divisor_override == 0:
         raise ValueError("avg_pool2d: divisor_override must not be 0")
     y = pool_ops.avg_pool2d(x, window, output, count_include_pad, divisor_override)
@@ -190,8 +176,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size) -> Tensor:
     >>> F.adaptive_avg_pool2d(tc.ones(2, 3, 5, 7), 1).shape
     (2, 3, 1, 1)
     """
-    x, single = _images(input, "adaptive_avg_pool2d")
-    y = pool_ops.adaptive_avg_pool2d(x, _grid(x, output_size, "adaptive_avg_pool2d"))
+    x, single = images(input, "adaptive_avg_pool2d")
+    y = pool_ops.adaptive_avg_pool2d(x, grid(x, output_size, "adaptive_avg_pool2d"))
     return y[0] if single else y
 
 
@@ -199,8 +185,8 @@ def adaptive_max_pool2d(
     input: Tensor, output_size, return_indices=False
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Maxima over a grid of windows that gives ``output_size`` for any input size."""
-    x, single = _images(input, "adaptive_max_pool2d")
-    index = Tensor(_adaptive_argmax(x.array.real, _grid(x, output_size, "adaptive_max_pool2d")))
+    x, single = images(input, "adaptive_max_pool2d")
+    index = Tensor(_adaptive_argmax(x.array.real, grid(x, output_size, "adaptive_max_pool2d")))
     y = pool_ops.PlaneGather.apply(x, index)
     if single:
         y, index = y[0], index[0]
@@ -245,38 +231,40 @@ def batch_norm(
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
     """
     x = float_tensor(input, "batch_norm")
-    if x.ndim < 2:
-        raise ValueError(f"batch_norm: wants (N, C, ...), got shape {list(x.shape)}")
-    C = x.shape[1]
-    given = dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    for name, value in given.items():
+    shape = x.shape
+    if len(shape) < 2:
+        raise ValueError(f"batch_norm: wants (N, C, ...), got shape {list(shape)}")
+    C = shape[1]
+    for i, value in enumerate((running_mean, running_var, weight, bias)):
         if value is not None and value.shape != (C,):
+            name = ("running_mean", "running_var", "weight", "bias")[i]
             raise ValueError(
                 f"batch_norm: {name} has shape {list(value.shape)}, input of shape "
-                f"{list(x.shape)} has {C} channels"
+                f"{list(shape)} has {C} channels"
             )
     if (running_mean is None) != (running_var is None):
         raise ValueError("batch_norm: give both running_mean and running_var, or neither")
-    x, weight, bias = _one_dtype("batch_norm", x, weight, bias)
+    x, weight, bias = one_dtype("batch_norm", x, weight, bias)
     if not training and running_mean is not None and running_var is not None:
         if running_mean.dtype != x.dtype or running_var.dtype != x.dtype:
             running_mean, running_var = running_mean.to(x.dtype), running_var.to(x.dtype)
         return norm_ops.running_norm(x, running_mean, running_var, weight, bias, eps)
-    count = math.prod(x.shape) // C if C else 0
+    count = math.prod(shape) // C if C else 0
     if count == 0 or (count == 1 and training):
         raise ValueError(
             f"batch_norm: batch statistics need more than one value per channel, got shape "
-            f"{list(x.shape)}; use a larger batch or eval()"
+            f"{list(shape)}; use a larger batch or eval()"
         )
     w = Tensor(np.ones(C, x.dtype)) if weight is None else weight
     b = Tensor(np.zeros(C, x.dtype)) if bias is None else bias
     y, mean, var = norm_ops.BatchNorm.apply(x, w, b, eps)
     # a checkpoint's second run has moved them already
     if running_mean is not None and running_var is not None and not state.recomputing:
-        unbiased = var.array.real * (count / (count - 1))
-        for running, batch in ((running_mean, mean.array.real), (running_var, unbiased)):
-            running.array[...] += momentum * (batch - running.array)
-            running._bump()
+        track, unbiased = kernels.running.track, count / (count - 1)
+        track(running_mean.array, mean.array, momentum)
+        track(running_var.array, var.array, momentum, unbiased)
+        running_mean._bump()
+        running_var._bump()
     return y
 
 
@@ -291,7 +279,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     (2, 4)
     """
     x, w = float_tensor(input, "linear"), float_tensor(weight, "linear")
-    x, w, bias = _one_dtype("linear", x, w, bias)
+    x, w, bias = one_dtype("linear", x, w, bias)
     if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[1]:
         raise ValueError(
             f"linear: input of shape {list(x.shape)} must end in the weight's input size, which is "
@@ -362,74 +350,3 @@ def _inplace_accepting(function):
 relu, relu6, leaky_relu, elu, selu, silu, hardtanh = map(
     _inplace_accepting, (relu, relu6, leaky_relu, elu, selu, silu, hardtanh)
 )
-
-
-def _images(input, op):
-    """The batch (N, C, H, W), and whether it was given without N."""
-    x = float_tensor(input, op)
-    if x.ndim == 3:
-        return unsqueeze(x, 0), True
-    if x.ndim != 4:
-        raise ValueError(f"{op}: wants (N, C, H, W) or (C, H, W), got shape {list(x.shape)}")
-    return x, False
-
-
-def _one_dtype(op, x, *others):
-    """The operands (or None), whose dtypes must be equal."""
-    for other in others:
-        if other is not None and other.dtype != x.dtype:
-            if "c" in (other.dtype.kind, x.dtype.kind):  # a complex step in some of them
-                return [t if t is None else t.to(np.complex128) for t in (x, *others)]
-            raise TypeError(
-                f"{op}: input is {x.dtype}, a parameter {other.dtype}; convert one of them "
-                "(.float(), .double())"
-            )
-    return (x, *others)
-
-
-def _check_fits(op, window, image, output):
-    if min(output) < 1:
-        kh, kw = window.dh * (window.kh - 1) + 1, window.dw * (window.kw - 1) + 1
-        H, W = image[0] + window.top + window.bottom, image[1] + window.left + window.right
-        raise ValueError(
-            f"{op}: a window of {kh} x {kw} (dilation counted) does not fit into the padded image "
-            f"of {H} x {W}: the output would be {output[0]} x {output[1]}"
-        )
-
-
-def _check_pool(op, window, image, ceil_mode):
-    """The output size of a pool whose every window holds a pixel of the image."""
-    if 0 in image:
-        raise ValueError(f"{op}: an image of {image[0]} x {image[1]} has no pixels to pool")
-    half_h, half_w = window.kh // 2, window.kw // 2
-    if max(window.top, window.bottom) > half_h or max(window.left, window.right) > half_w:
-        raise ValueError(
-            f"{op}: padding (left {window.left}, right {window.right}, top {window.top}, bottom "
-            f"{window.bottom}) must be at most half the kernel, {half_h} x {half_w}"
-        )
-    output = window.output_shape(*image, ceil_mode)
-    _check_fits(op, window, image, output)
-    axes = (
-        (image[0], output[0], window.kh, window.sh, window.top, window.dh),
-        (image[1], output[1], window.kw, window.sw, window.left, window.dw),
-    )
-    for size, out, k, s, before, d in axes:
-        for p in range(out) if d > 1 else ():
-            start = p * s - before
-            if not any(0 <= start + i * d < size for i in range(k)):
-                raise ValueError(
-                    f"{op}: with dilation {d} window {p} steps over the whole image of size {size} "
-                    "and sees only padding"
-                )
-    return output
-
-
-def _grid(x, output_size, op):
-    if isinstance(output_size, (tuple, list)) and None in output_size:
-        output_size = tuple(
-            n if given is None else given for given, n in zip(output_size, x.shape[2:])
-        )
-    output = x.shape[2:] if output_size is None else pair(output_size, f"{op}: output_size", 1)
-    if 0 in x.shape[2:]:
-        raise ValueError(f"{op}: an image of {x.shape[2]} x {x.shape[3]} has no pixels to pool")
-    return output

@@ -61,9 +61,9 @@ class Conv2d(Module):
         if padding_mode != "zeros":
             raise ValueError(f"Conv2d: padding_mode={padding_mode!r}; there is 'zeros'")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = pair(kernel_size, "Conv2d: kernel_size", 1)
-        self.stride = pair(stride, "Conv2d: stride", 1)
-        self.dilation = pair(dilation, "Conv2d: dilation", 1)
+        self.kernel_size = pair(kernel_size, "Conv2d", "kernel_size", 1)
+        self.stride = pair(stride, "Conv2d", "stride", 1)
+        self.dilation = pair(dilation, "Conv2d", "dilation", 1)
         # the image's size does not matter to whether the numbers make a window
         Window.of(kernel_size, stride, padding, dilation, (1, 1), "Conv2d")
         self.padding = (padding, padding) if isinstance(padding, int) else padding
@@ -157,8 +157,10 @@ class _BatchNorm(Module):
             self.training or self.running_mean is None, momentum or 0.0, self.eps,
         )  # fmt: skip
         if self.training and self.track_running_stats and not state.recomputing:
-            self.num_batches_tracked.array[...] += 1  # no op reads it, so none has to hurry
-            self.num_batches_tracked._bump()
+            count = self.num_batches_tracked
+            # no op reads it, so none has to hurry (``+=`` would be ten times slower)
+            count.array[()] = count.array.item() + 1
+            count._bump()
         return y
 
     def _check(self, x):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tinyconv.autograd.backward import forget
 from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import RemovableHandle
 from tinyconv.nn.hooks import BackwardHooks, entered
+from tinyconv.nn.members import Members
 from tinyconv.ops.shape import check_device
 
 
@@ -54,18 +55,24 @@ class Module:
     """
 
     training: bool
+    if TYPE_CHECKING:  # what ``register_buffer`` and the like make is known at run time only
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self):
         self.__dict__.update(
             training=True,
-            _parameters=OrderedDict(),
-            _buffers=OrderedDict(),
-            _modules=OrderedDict(),
+            # the names of the attributes that are members, by kind and in order
+            _names=dict(parameters={}, buffers={}, modules={}),
             _not_saved=set(),
             _forward_hooks=OrderedDict(),
             _forward_pre_hooks=OrderedDict(),
             _backward_hooks=OrderedDict(),
         )
+
+    _parameters = property(lambda self: Members(self.__dict__, self._names["parameters"]))
+    _buffers = property(lambda self: Members(self.__dict__, self._names["buffers"]))
+    _modules = property(lambda self: Members(self.__dict__, self._names["modules"]))
 
     def forward(self, *args, **kwargs):
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
@@ -123,7 +130,7 @@ class Module:
 
     # -- attributes -------------------------------------------------------------------
     def __setattr__(self, name, value):
-        if "_parameters" not in self.__dict__:
+        if "_names" not in self.__dict__:
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning {name!r}"
             )
@@ -131,43 +138,27 @@ class Module:
             self._place(name, value, self._parameters)
         elif isinstance(value, Module):
             self._place(name, value, self._modules)
-        elif name in self._parameters or name in self._modules or name in self._buffers:
-            table = next(t for t in self._tables() if name in t)
-            wanted = "Tensor" if table is self._buffers else "Parameter"
-            wanted = "Module" if table is self._modules else wanted
-            if value is not None and not (wanted == "Tensor" and isinstance(value, Tensor)):
-                raise TypeError(f"{name!r} is a {wanted} of the module, got {type(value).__name__}")
-            table[name] = value
         else:
+            kind = next((kind for kind, names in self._names.items() if name in names), None)
+            if kind is not None and value is not None:
+                wanted = dict(parameters="Parameter", buffers="Tensor", modules="Module")[kind]
+                if wanted != "Tensor" or not isinstance(value, Tensor):
+                    raise TypeError(
+                        f"{name!r} is a {wanted} of the module, got {type(value).__name__}"
+                    )
             object.__setattr__(self, name, value)
 
-    def __getattr__(self, name):
-        for table in self._tables() if "_parameters" in self.__dict__ else ():
-            if name in table:
-                return table[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def __delattr__(self, name):
-        for table in self._tables():
-            if name in table:
-                del table[name]
-                return
         object.__delattr__(self, name)
+        for names in self._names.values():
+            names.pop(name, None)
 
-    def __dir__(self):
-        return [*super().__dir__(), *itertools.chain(*self._tables())]
-
-    def _tables(self):
-        own = self.__dict__
-        return own["_parameters"], own["_buffers"], own["_modules"]
-
-    def _place(self, name, value, table):
-        """Enter ``value`` in one table only; a replaced one keeps its place in the order."""
-        self.__dict__.pop(name, None)
-        for other in self._tables():
-            if other is not table:
-                other.pop(name, None)
-        table[name] = value
+    def _place(self, name, value, members):
+        """Make ``value`` a member of one kind only; a replaced one keeps its place in the order."""
+        for names in self._names.values():
+            if names is not members.names:
+                names.pop(name, None)
+        members[name] = value
 
     def register_parameter(self, name, param):
         """Register a Parameter (or None for "there could be one") under ``name``."""

@@ -112,7 +112,8 @@ def _fit(x, dtype, shape):
 
 def float_tensor(x, op):
     """``x``, checked to be a Tensor of floats."""
-    x = as_tensor(x, op)
+    if not isinstance(x, Tensor):
+        x = as_tensor(x, op)
     dtype = x.dtype
     if dtype.kind != "f":
         if dtype.kind == "c":

@@ -7,6 +7,8 @@ Composed: index_select, masked_fill, one_hot.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
+from tinyconv.kernels import memory
+from tinyconv.kernels.addition import over_rows
 from tinyconv.ops.arithmetic import where
 from tinyconv.ops.common import as_tensor, axis
 
@@ -29,8 +31,18 @@ class Put(Function):
 
     def forward(ctx, gy, index, shape):
         ctx.index = index
-        gx = np.zeros(shape, gy.dtype)
-        if _is_basic(index):
+        gx = memory.empty(shape, gy.dtype)
+
+        def fill(i, j):
+            gx[i:j] = 0
+            gx[(slice(i, j), *index[1:])] = gy[i:j]
+
+        basic = _is_basic(index)
+        if basic and isinstance(index, tuple) and index[:1] == (slice(None),):
+            over_rows(fill, gx, gx.nbytes)
+            return gx
+        gx[...] = 0
+        if basic:
             gx[index] = gy
         else:
             np.add.at(gx, index, gy)

@@ -1,16 +1,21 @@
 """Ops that move numbers without changing them.
 
 Primitives, in pairs whose gradients are each other: expand / sum_to, permute / permute,
-reshape / reshape, pad / pad by negative widths, flip / flip, to(dtype) / to(dtype).
+reshape / reshape, pad / getitem (or pad by negative widths), flip / flip, to(dtype) / to(dtype).
 Composed: view, flatten, squeeze, unsqueeze, transpose.
 """
+
+import math
 
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.tensor import check_dtype
+from tinyconv.kernels import memory
+from tinyconv.kernels.addition import over_rows
 from tinyconv.kernels.complex_step import joined
 from tinyconv.ops.common import as_tensor, axes, axis, sum_over
+from tinyconv.ops.index import GetItem
 
 
 class Expand(Function):
@@ -67,14 +72,28 @@ class Pad(Function):
 
     def forward(ctx, x, widths, value):
         ctx.widths = widths
-        y = np.full([n + a + b for n, (a, b) in zip(x.shape, widths)], value, x.dtype)
-        inside = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(y.shape, widths))
-        kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths))
-        y[inside] = x[kept]
+        y = memory.empty(tuple([n + a + b for n, (a, b) in zip(x.shape, widths)]), x.dtype)
+        inside = tuple([slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(y.shape, widths)])
+        kept = tuple([slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths)])
+
+        def fill(i, j):
+            y[i:j] = value
+            y[i:j][inside] = x[i:j][kept]
+
+        if widths and widths[0] == (0, 0):
+            over_rows(fill, y, y.nbytes)
+        else:
+            y[...] = value
+            y[inside] = x[kept]
         return y
 
     def backward(ctx, gy):
-        return Pad.apply(gy, tuple((-a, -b) for a, b in ctx.widths), 0)
+        if any([a < 0 or b < 0 for a, b in ctx.widths]):
+            return Pad.apply(gy, tuple([(-a, -b) for a, b in ctx.widths]), 0)
+        # nothing comes but what went in: no copy
+        return GetItem.apply(
+            gy, tuple([slice(a, n - b) for n, (a, b) in zip(gy.shape, ctx.widths)])
+        )
 
 
 class Cast(Function):
@@ -204,7 +223,7 @@ def flatten(input: Tensor, start_dim=0, end_dim=-1) -> Tensor:
     first, last = axis(start_dim, input.ndim, "flatten"), axis(end_dim, input.ndim, "flatten")
     if first > last:
         raise RuntimeError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
-    joined = int(np.prod(input.shape[first : last + 1]))
+    joined = math.prod(input.shape[first : last + 1])
     return reshape(input, input.shape[:first] + (joined,) + input.shape[last + 1 :])
 
 
