@@ -181,3 +181,13 @@ def test_addition_of_large_arrays(dtype, rng):
     wanted = a + b
     assert tc.kernels.addition.add(a, b, a) is a
     np.testing.assert_array_equal(a, wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("step", [1, -2])
+def test_running_statistics_move_where_they_lie(dtype, step, rng):
+    held = rng.standard_normal(9).astype(dtype)
+    running, before = held[::step], held[::step].copy()
+    batch = rng.standard_normal(len(running)).astype(dtype)
+    tc.kernels.running.track(running, batch + 1e-20j if step < 0 else batch, 0.25, 1.5)
+    np.testing.assert_allclose(held[::step], 0.75 * before + 0.25 * 1.5 * batch, rtol=1e-5)

@@ -117,6 +117,23 @@ def test_an_empty_batch_gives_empty_outputs_and_zero_weight_gradients(algorithm)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("residual, relu", [(False, False), (True, True)])
+def test_images_without_pixels_are_their_padding(algorithm, residual, relu):
+    window = Window.of((2, 3), padding=(1, 2, 3, 1))
+    x, w = np.ones((2, 3, 0, 5), np.float32), np.ones((4, 3, 2, 3), np.float32)
+    b = np.float32([1, -2, np.nan, -4])
+    added = np.full((2, 4, 3, 6), 3, np.float32) if residual else None
+    with conv_algorithm(algorithm):
+        y = tc.kernels.conv.forward(x, w, b, window, 1, added, relu)
+        gx = tc.kernels.conv.input_gradient(y, w, window, 1, (0, 5))
+        gw = tc.kernels.conv.weight_gradient(y, x, window, 1)
+    wanted = [4, 1, np.nan, 0] if residual else b
+    np.testing.assert_array_equal(y, np.broadcast_to(np.reshape(wanted, (4, 1, 1)), y.shape))
+    assert y.shape == (2, 4, 3, 6) and gx.shape == x.shape and gw.shape == w.shape
+    assert y.dtype == gx.dtype == gw.dtype == np.float32 and not gw.any()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_nan_or_infinity_reaches_its_windows_and_no_others(algorithm):
     x = np.ones((1, 1, 4, 9), np.float32)
     x[0, 0, 1, 2], x[0, 0, 3, 8] = np.nan, np.inf
@@ -200,6 +217,10 @@ SIZES = [
     (5, 40, 24, 1, 32, 32, 1, 0, 1),
     (2, 16, 30, 1, 15, 16, 2, 0, 1),
     (1, 130, 20, 3, 4, 4, 1, 1, 1),
+    (2, 3, 4, 5, 61, 57, 4, 2, 1),
+    (9, 2, 7, 3, 33, 64, 2, 1, 1),
+    (19, 4, 9, 3, 18, 16, 1, 1, 1),
+    (2, 70, 12, 3, 41, 39, 2, 1, 1),
 ]
 
 

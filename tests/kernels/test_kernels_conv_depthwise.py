@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinyconv as tc
-from tinyconv.kernels import Window, conv_depthwise
+from tinyconv.kernels import Window, conv_depthwise, conv_naive
 
 
 @st.composite
@@ -55,12 +55,15 @@ def _case(shape, O, stride=1, padding=(1, 1, 1, 1), kernel=(3, 3)):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(case=geometries())
-@example(case=_case((1, 2, 3, 8), 2))  # two rows to a register, an odd number of them
-@example(case=_case((2, 1, 8, 7), 2, padding=(0, 2, 3, 0)))  # the same, hanging over
+@example(case=_case((1, 2, 9, 8), 2))  # registers with and without rows beyond the border
+@example(case=_case((1, 2, 2, 40), 4))  # no register without
+@example(case=_case((2, 3, 23, 3), 3))  # a last register that is not full, next to one that is
+@example(case=_case((2, 1, 8, 7), 2, padding=(0, 2, 3, 0)))  # hanging over
 @example(case=_case((1, 1, 1, 1), 1))  # one pixel
-@example(case=_case((1, 1, 9, 35), 1))  # blocks at both borders and one between
-@example(case=_case((2, 3, 9, 16), 3, 2))  # two rows of outputs to a register
-@example(case=_case((2, 3, 7, 67), 3, 2))  # several registers in a row
+@example(case=_case((1, 1, 1, 1), 1, 2))
+@example(case=_case((2, 3, 9, 16), 3, 2))  # two rows of outputs to a register, an odd number
+@example(case=_case((1, 2, 12, 13), 4, 2))  # an even number of them
+@example(case=_case((2, 3, 8, 67), 3, 2))  # several registers in a row
 @example(case=_case((1, 2, 6, 33), 2, 2, (0, 1, 0, 1)))  # an even distance from the edge
 @example(case=_case((1, 2, 5, 29), 2, 2, (3, 3, 0, 0)))  # a register that starts outside
 @example(case=_case((1, 2, 2, 5), 4, 2, (4, 0, 0, 4)))  # windows that see padding only
@@ -79,6 +82,17 @@ def test_against_loops(case, dtype):
         np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
     for a, old in zip((x, w, b, gy, residual), inputs):
         assert np.array_equal(a, old)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shape", [(5, 35, 17, 32), (9, 67, 7, 9)])
+def test_more_filters_and_images_than_are_summed_at_once(shape, stride):
+    (x, w, b, gy, residual), window = _arrays(_case(shape, shape[1], stride), np.float32)
+    _, _, gx, gw = _all(x, w, b, gy, residual, window)
+    wanted_x = conv_naive.input_gradient(gy, w, window, shape[1], shape[2:])
+    wanted_w = conv_naive.weight_gradient(gy.astype(float), x.astype(float), window, shape[1])
+    np.testing.assert_allclose(gx, wanted_x, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(gw, wanted_w, rtol=2e-4, atol=2e-4)
 
 
 def _big(stride):

@@ -55,6 +55,7 @@ def _by_definition(x, w, pad):
 @example(case=((1, 2, 17, 6), 3, 3, (2, 0, 0, 2), 1))  # tiles that hang over
 @example(case=((3, 17, 2, 3), 18, 3, (1, 1, 1, 1), 1))  # channels just over a register
 @example(case=((2, 2, 5, 33), 50, 3, (1, 0, 1, 0), 2))  # more than one panel
+@example(case=((1, 2, 16, 64), 3, 3, (1, 1, 1, 1), 1))  # channels that are 4 KB apart
 @example(case=((1, 1, 1, 2), 1, 5, (4, 0, 0, 4), 1))
 @example(case=((2, 1, 5, 6), 3, 5, (0, 0, 0, 0), 1))
 @example(case=((1, 2, 16, 7), 3, 5, (3, 0, 1, 2), 1))
@@ -87,6 +88,7 @@ SHAPES = [
     (2, 100, 30, 28, 50, 3, 1),
     (1, 200, 5, 6, 150, 3, 1),
     (2, 260, 9, 10, 300, 3, 1),
+    (2, 17, 32, 64, 20, 3, 1),
     (1, 20, 31, 23, 24, 5, 1),
     (3, 70, 9, 14, 34, 5, 2),
     (40, 16, 8, 9, 17, 5, 1),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import tinyconv as tc
 from tinyconv.kernels import parallel
-from tinyconv.kernels.sums import sum_but
+from tinyconv.kernels.sums import copied_sums, sum_but
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 sizes = st.integers(1, 20) | st.sampled_from([31, 47, 49, 65, 100])
@@ -84,3 +84,17 @@ def test_sums_over_all_axes_but_one(shape, dtype):
         np.testing.assert_allclose(
             sum_but(x, axis), wanted, atol=1e-4 if dtype == np.float32 else 1e-10
         )
+
+
+@DTYPES
+@given(N=st.integers(0, 70), Q=st.integers(1, 5), H=sizes, W=sizes, axis=st.sampled_from([1, 2]))
+@example(N=3, Q=2, H=100, W=100, axis=1)
+def test_a_slice_is_copied_and_summed_in_one_pass(N, Q, H, W, axis, dtype):
+    whole = np.full([N, Q, H, W] + np.eye(4, dtype=int)[axis] * 5, np.nan, dtype)
+    x = whole[:, 2 : Q + 2] if axis == 1 else whole[:, :, 2 : H + 2]
+    x[...] = np.random.default_rng(N + 100 * H).standard_normal(x.shape)
+    copy, sums = copied_sums(x)
+    np.testing.assert_array_equal(copy, x)
+    assert copy.flags.c_contiguous and sums.dtype == dtype
+    wanted = x.sum((0, 2, 3), dtype=float)
+    np.testing.assert_allclose(sums, wanted, atol=_tolerance(dtype, N * H * W), rtol=1e-6)

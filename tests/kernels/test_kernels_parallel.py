@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ assert os.waitpid(pid, 0)[1] == 0
         [sys.executable, "-W", "ignore", "-c", script], timeout=120, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_thread_that_comes_too_late_keeps_no_arrays_alive(threads, monkeypatch):
+    threads(2)
+    jobs = []
+    monkeypatch.setattr(parallel._Pool, "give", lambda self, job, times: jobs.append(job))
+    array = np.zeros(4)
+    gone = weakref.ref(array)
+    parallel.run(lambda i, start, stop, array=array: array[start:stop].fill(1), ((0, 2), (2, 4)))
+    assert array.all()
+    del array
+    assert gone() is None and jobs[0].work(jobs[0].todo.pop) is None
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.0, True, "2", None])

@@ -148,15 +148,17 @@ def test_an_image_without_pixels_is_refused(pool):
 
 @DTYPES
 def test_results_are_bit_equal_for_any_number_of_threads(dtype, threads, rng):
-    x = rng.standard_normal((5, 7, 64, 61)).astype(dtype)
+    x = rng.standard_normal((15, 21, 64, 61)).astype(dtype)
     results = []
     for number in (1, 2, 3, 4):
         threads(number)
         t = tc.from_numpy(x).requires_grad_()
-        ys = F.max_pool2d(t, (3, 2), (2, 1), 1) + 0, F.max_pool2d(t, 3, 1, 1) + 0
-        z = F.avg_pool2d(t, (3, 2), (2, 1), 1)
-        (g,) = tc.autograd.grad([*ys, z], t, [y.detach() for y in (*ys, z)])
-        results.append([result.array for result in (*ys, z, g)])
+        ys = [
+            F.max_pool2d(t, (3, 2), (2, 1), 1), F.max_pool2d(t, 3, 1, 1), F.max_pool2d(t, 3, 2, 1),
+            F.max_pool2d(t, 2), F.avg_pool2d(t, (3, 2), (2, 1), 1), F.avg_pool2d(t, 3, 1, 1),
+        ]  # fmt: skip
+        (g,) = tc.autograd.grad(ys, t, [y.detach() for y in ys])
+        results.append([result.array for result in (*ys, g)])
     for other in results[1:]:
         assert all(a.tobytes() == b.tobytes() for a, b in zip(results[0], other))
 
@@ -167,7 +169,9 @@ SHAPES = [
     (12, 12, 3, 1, 1), (5, 16, 3, 1, 1), (4, 17, 3, 1, 1), (3, 33, 3, 1, 1), (1, 1, 3, 1, 1),
     (19, 56, 3, 2, 1), (11, 37, 3, 2, 0), (16, 35, (5, 4), (3, 5), (2, 1)), (20, 18, 17, 1, 8),
     (40, 33, (1, 3), (4, 1), (0, 1)), (1, 40, 3, 1, 1), (9, 1, 3, 1, 1), (6, 32, 3, 1, 1),
-    (2, 15, 3, 1, 1), (3, 70, 3, 1, 1),
+    (2, 15, 3, 1, 1), (3, 70, 3, 1, 1), (10, 14, 2, 2, 0), (5, 7, 2, 2, 0), (4, 35, 2, 2, 0),
+    (8, 16, 3, 2, 1), (7, 9, 3, 2, 1), (1, 1, 3, 2, 1), (2, 3, 3, 2, 1), (6, 34, 3, 2, 1),
+    (9, 33, 3, 2, 1), (4, 17, 3, 2, 1), (5, 70, 3, 2, 1), (3, 32, 3, 2, 1),
 ]  # fmt: skip
 
 
@@ -256,3 +260,37 @@ def test_the_global_average(H, W, dtype, rng):
     gy = rng.standard_normal(y.shape).astype(dtype)
     (gx,) = tc.autograd.grad(y, t, tc.from_numpy(gy))
     np.testing.assert_allclose(gx.numpy(), np.broadcast_to(gy / (H * W), x.shape), rtol=1e-6)
+
+
+@DTYPES
+@pytest.mark.parametrize("H, W", [(10, 14), (5, 7), (28, 34), (9, 66), (8, 16), (2, 2)])
+@pytest.mark.parametrize("special", [None, np.nan, "ties"])
+def test_the_gradient_of_a_pool_takes_the_mask_of_a_relu_in_front_of_it(H, W, special, dtype, rng):
+    x = tc.from_numpy(np.maximum(_planes_with(special, H, W, dtype, rng), 0))
+    window = Window.of(2, 2)
+    y, chosen = tc.kernels.pool.max_forward(x.array, window, (H // 2, W // 2))
+    gy = rng.standard_normal(y.shape).astype(dtype)
+    gx, sums = tc.kernels.pool.masked_gradient(gy, chosen, (H, W), x.array)
+    plain = tc.kernels.pool.max_gradient(gy, chosen, window, (H, W))
+    np.testing.assert_array_equal(gx, np.where(x.array <= 0, 0, plain))
+    np.testing.assert_allclose(sums, gx.sum((0, 2, 3), dtype=float), atol=1e-4)
+
+
+@pytest.mark.parametrize("H, W", [(9, 8), (6, 13), (20, 38)])
+def test_relu_before_pool_has_the_gradients_that_it_has_alone(H, W, rng, monkeypatch):
+    x, w = rng.standard_normal((3, 2, H, W)), rng.standard_normal((5, 2, 3, 3))
+    b, seed = rng.standard_normal(5), rng.standard_normal((3, 5, H // 2, W // 2))
+    found, calls, pool = [], [], tc.kernels.pool
+    masked = pool.masked_gradient
+    monkeypatch.setattr(pool, "masked_gradient", lambda *a: calls.append(fused) or masked(*a))
+    for fused in (True, False):
+        with tc.autograd.fusion(fused):
+            arrays = [tc.from_numpy(a).requires_grad_() for a in (x, w, b, seed)]
+            y = F.max_pool2d(F.relu(F.conv2d(*arrays[:3], padding=1)), 2)
+            first = tc.autograd.grad(y, arrays[:3], arrays[3].detach(), retain_graph=True)
+            again = tc.autograd.grad(y, arrays[:3], arrays[3], create_graph=True)
+            second = tc.autograd.grad([(g * g).sum() for g in again], [*arrays[:2], arrays[3]])
+            found.append([g.detach().numpy() for g in (*first, *again, *second)])
+    assert calls and all(calls)
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, atol=1e-10)

@@ -14,7 +14,10 @@ from tinyconv.kernels.choice import conv_algorithm
 from tinyconv.kernels.geometry import Window, output_size
 from tinyconv.kernels.parallel import get_num_threads, set_num_threads
 
-_LAZY = ("activation", "batchnorm", "conv", "jit", "loss", "matmul", "optimizer", "pool", "sums")
+_LAZY = (
+    "activation", "batchnorm", "conv", "jit", "loss", "matmul", "optimizer", "pool", "running",
+    "sums",
+)  # fmt: skip
 
 __all__ = [
     "Window",

@@ -32,8 +32,7 @@ def copied(x):
     return y
 
 
-def over_rows(body, y, work=None):
+def over_rows(body, y):
     """Let the threads call body(a, b) for ranges of ``y``'s first axis."""
     # NumPy lets go of the interpreter piece by piece, so little work is faster alone
-    work = y.nbytes // 16 if work is None else work
-    parallel.run(lambda _, a, b: body(a, b), parallel.chunks(len(y), work))
+    parallel.run(lambda _, a, b: body(a, b), parallel.chunks(len(y), y.nbytes // 4))

@@ -5,11 +5,6 @@
 Statistics are one pass over memory, the line above another. The gradient is two passes, and
 both take the mask of a ReLU behind from its result, y > 0, on the way; where nothing was added
 in between, they reckon y from x again, which is cheaper than to read it.
-
-Sums over a block that fits into the first cache run in the array's own dtype, in vector lanes;
-blocks are added up in double precision. Each block is shifted by the mean of those before it
-(the first by that of its first numbers), so that the variance keeps its digits where
-|mean| >> std (Chan, Golub and LeVeque 1983).
 """
 
 import functools
@@ -17,214 +12,21 @@ import functools
 import numpy as np
 
 from tinyconv.kernels import memory, parallel
-from tinyconv.kernels.complex_step import analytic
-from tinyconv.kernels.jit import kernel, part, plain
-from tinyconv.kernels.simd import (
-    add,
-    first,
-    fma,
-    gate,
-    lanes,
-    load,
-    load_some,
-    positive,
-    splat,
-    store,
-    store_some,
-    total,
-    zeros,
+from tinyconv.kernels.batchnorm_passes import (
+    BY_LINE,
+    BY_RESULT,
+    OPEN,
+    input_gradient,
+    line,
+    merge_squares,
+    merge_sums,
+    sum_products,
+    sum_squares,
 )
-
-#: numbers in a block: small planes are taken together, large ones cut
-_BLOCK = 4096
-#: masks of the gradient: none, where y is positive, where the line above is
-_OPEN, _BY_RESULT, _BY_LINE = range(3)
+from tinyconv.kernels.complex_step import analytic
+from tinyconv.kernels.jit import plain
 
 
-# -- vectors that end where a plane ends ---------------------------------------------------
-@part
-def _read(array, p, left):
-    if left >= lanes(array):
-        return load(array, p)
-    return load_some(array, p, left)
-
-
-@part
-def _write(array, p, left, value):
-    if left >= lanes(array):
-        store(array, p, value)
-    else:
-        store_some(array, p, value, left)
-
-
-# -- statistics ------------------------------------------------------------------------
-@part
-def _merge(means, squares, row, c, before, size, away, sum_d, sum_dd):
-    """``size`` more numbers, of which d = number + away is known, to the ``before`` before them."""
-    inner = sum_d / size
-    delta = inner - away - means[row, c]
-    share = size / (before + size)
-    means[row, c] += delta * share
-    squares[row, c] += sum_dd - inner * inner * size + delta * delta * before * share
-
-
-@kernel
-def _statistics(x, P, means, squares, row, images, channels):
-    """Mean and sum of squared distances from it, of some images and channels, into a row.
-
-    Memory is read straight on, so each channel's sums wait in ``sums``, a register each, while
-    the others have their turn.
-    """
-    C, n = means.shape[1], lanes(x)
-    away, sums = np.empty(C, x.dtype), np.empty(2 * n * C, x.dtype)
-    together = max(1, _BLOCK // P)
-    for c in range(channels[0], channels[1]):
-        at = (images[0] * C + c) * P
-        means[row, c] = total(_read(x, at, P)) / min(n, P)
-        squares[row, c] = 0.0
-    stop = images[0]
-    while stop < images[1]:
-        # the first image alone: what the others are shifted by should not be a guess
-        before = (stop - images[0]) * P
-        start, stop = stop, min(stop + (together if before else 1), images[1])
-        for i in range(start, stop):
-            for c in range(channels[0], channels[1]):
-                at = (i * C + c) * P
-                for begin in range(0, P, _BLOCK):
-                    end = min(begin + _BLOCK, P)
-                    if i == start:
-                        away[c] = -means[row, c]
-                        sum_d, sum_dd = zeros(x), zeros(x)
-                    else:
-                        sum_d, sum_dd = load(sums, 2 * n * c), load(sums, 2 * n * c + n)
-                    m = splat(away, c)
-                    for p in range(begin, end, n):
-                        d = add(_read(x, at + p, end - p), m)
-                        if end - p < n:
-                            d = first(d, end - p)
-                        sum_d, sum_dd = add(sum_d, d), fma(d, d, sum_dd)
-                    if i == stop - 1:
-                        _merge(
-                            means, squares, row, c, np.float64(before + begin),
-                            np.float64((stop - start) * (end - begin)), np.float64(away[c]),
-                            total(sum_d), total(sum_dd),
-                        )  # fmt: skip
-                    else:
-                        store(sums, 2 * n * c, sum_d)
-                        store(sums, 2 * n * c + n, sum_dd)
-
-
-@kernel
-def _merge_statistics(means, squares, sizes, eps, mean, var, invstd):
-    for c in range(len(mean)):
-        count, m, square = 0.0, 0.0, 0.0
-        for row in range(len(sizes)):
-            delta = means[row, c] - m
-            share = sizes[row] / (count + sizes[row])
-            m += delta * share
-            square += squares[row, c] + delta * delta * count * share
-            count += sizes[row]
-        mean[c], var[c], invstd[c] = m, square / count, 1.0 / np.sqrt(square / count + eps)
-
-
-# -- the pass forward --------------------------------------------------------------------
-@kernel
-def _normalise(x, P, mean, scale, shift, residual, y, adds, relu, start, stop):
-    """Planes ``start`` to ``stop`` of the N C."""
-    C, n = len(mean), lanes(x)
-    away = -mean
-    for i in range(start, stop):
-        c = i % C
-        # centred first: x * scale + shift would lose digits where |mean| >> std
-        m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
-        for p in range(0, P, n):
-            v = fma(add(_read(x, i * P + p, P - p), m), s, b)
-            if adds:
-                v = add(v, _read(residual, i * P + p, P - p))
-            if relu:
-                v = positive(v)
-            _write(y, i * P + p, P - p, v)
-
-
-# -- the passes backward -------------------------------------------------------------------
-@kernel
-def _sums(
-    gy, pitch, x, y, P, mean, scale, shift, masked, totals, products, mask, keep,
-    row, images, channels,
-):  # fmt: skip
-    """Sums of g and g (x - mean) of some images and channels, into a row.
-
-    Images of ``gy`` begin ``pitch`` apart. Sums wait as in ``_statistics``.
-    """
-    C, n = len(mean), lanes(x)
-    away, sums = -mean, np.empty(2 * n * len(mean), x.dtype)
-    together = max(1, _BLOCK // P)
-    for c in range(channels[0], channels[1]):
-        totals[row, c] = products[row, c] = 0.0
-    for start in range(images[0], images[1], together):
-        stop = min(start + together, images[1])
-        for i in range(start, stop):
-            for c in range(channels[0], channels[1]):
-                at, at_g = (i * C + c) * P, i * pitch + c * P
-                m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
-                for begin in range(0, P, _BLOCK):
-                    end = min(begin + _BLOCK, P)
-                    sum_g, sum_gd = zeros(x), zeros(x)
-                    if i > start:
-                        sum_g, sum_gd = load(sums, 2 * n * c), load(sums, 2 * n * c + n)
-                    for p in range(begin, end, n):
-                        left = end - p
-                        g, d = _read(gy, at_g + p, left), add(_read(x, at + p, left), m)
-                        if mask == _BY_LINE:
-                            g = gate(g, fma(d, s, b))
-                        elif mask == _BY_RESULT:
-                            g = gate(g, _read(y, at + p, left))
-                        if keep:
-                            _write(masked, at + p, left, g)
-                        sum_g = add(sum_g, g)
-                        sum_gd = fma(g, d, sum_gd)
-                    if i == stop - 1:
-                        totals[row, c] += total(sum_g)
-                        products[row, c] += total(sum_gd)
-                    else:
-                        store(sums, 2 * n * c, sum_g)
-                        store(sums, 2 * n * c + n, sum_gd)
-
-
-@kernel
-def _merge_sums(totals, products, count, scale, invstd, gw, gb, slope, level):
-    """gw, gb, and the numbers of gx = g * scale + (x - mean) * slope + level."""
-    for c in range(len(scale)):
-        sum_g, sum_gd = 0.0, 0.0
-        for row in range(len(totals)):
-            sum_g += totals[row, c]
-            sum_gd += products[row, c]
-        s, k = np.float64(invstd[c]), np.float64(scale[c])
-        gw[c], gb[c] = sum_gd * s, sum_g
-        slope[c] = -k * (sum_gd * s / count) * s
-        level[c] = -k * (sum_g / count)
-
-
-@kernel
-def _input_gradient(gy, pitch, x, y, P, mean, scale, shift, slope, level, gx, mask, start, stop):
-    """Planes ``start`` to ``stop`` of the N C; images of ``gy`` begin ``pitch`` apart."""
-    C, n = len(mean), lanes(x)
-    away = -mean
-    for i in range(start, stop):
-        c = i % C
-        m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
-        k, l = splat(slope, c), splat(level, c)
-        for p in range(0, P, n):
-            at, left = i * P + p, P - p
-            g, d = _read(gy, i // C * pitch + c * P + p, left), add(_read(x, at, left), m)
-            if mask == _BY_LINE:
-                g = gate(g, fma(d, s, b))
-            elif mask == _BY_RESULT:
-                g = gate(g, _read(y, at, left))
-            _write(gx, at, left, fma(d, k, fma(g, s, l)))
-
-
-# -- doors -------------------------------------------------------------------------------
 def _flat(x):
     return plain(x).reshape(-1)
 
@@ -274,9 +76,9 @@ def statistics(x, eps):
     pieces, parts, sizes = _share(N, C, P, x.nbytes)
     flat = _flat(x)
     means, squares = np.empty((2, len(sizes), C))
-    parallel.run(lambda i, *_: _statistics(flat, P, means, squares, *pieces[i]), parts)
-    mean, var, invstd = np.empty((3, C), x.dtype)
-    _merge_statistics(means, squares, sizes, eps, mean, var, invstd)
+    parallel.run(lambda i, *_: sum_squares(flat, P, means, squares, *pieces[i]), parts)
+    mean, var, invstd = (np.empty(C, x.dtype) for _ in range(3))
+    merge_squares(means, squares, sizes, eps, mean, var, invstd)
     return mean, var, invstd
 
 
@@ -295,7 +97,7 @@ def normalise(x, mean, scale, shift, residual=None, relu=False):
     adds = residual is not None
     other = _flat(residual) if adds else flat
     parallel.run(
-        lambda _, start, stop: _normalise(
+        lambda _, start, stop: line(
             flat, P, mean, scale, shift, other, out, adds, relu, start, stop
         ),
         parallel.chunks(N * C, 2 * x.nbytes),
@@ -334,18 +136,18 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     flat, mean, invstd = _flat(x), plain(mean), plain(invstd)
     g, pitch = _images(gy)
     scale = w * invstd  # as it was in the pass forward, to the last bit
-    mask, out = _OPEN, flat
+    mask, out = OPEN, flat
     if shift is not None:
-        mask = _BY_LINE
+        mask = BY_LINE
     elif y is not None:
-        mask, out = _BY_RESULT, _flat(y)
+        mask, out = BY_RESULT, _flat(y)
     shift = mean if shift is None else shift
     masked = memory.empty(x.shape, x.dtype) if keep else None
     kept = masked.reshape(-1) if keep else flat
     pieces, parts, sizes = _share(N, C, P, 2 * x.nbytes)
     totals, products = np.empty((2, len(sizes), C))
     parallel.run(
-        lambda i, *_: _sums(
+        lambda i, *_: sum_products(
             g,
             pitch,
             flat,
@@ -363,14 +165,14 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
         ),
         parts,
     )
-    gw, gb, slope, level = np.empty((4, C), x.dtype)
-    _merge_sums(totals, products, N * P, scale, invstd, gw, gb, slope, level)
+    gw, gb, slope, level = (np.empty(C, x.dtype) for _ in range(4))
+    merge_sums(totals, products, N * P, scale, invstd, gw, gb, slope, level)
     if keep:
-        g, pitch, mask = kept, C * P, _OPEN
+        g, pitch, mask = kept, C * P, OPEN
     gx = memory.empty(x.shape, x.dtype)
     to = gx.reshape(-1)
     parallel.run(
-        lambda _, start, stop: _input_gradient(
+        lambda _, start, stop: input_gradient(
             g, pitch, flat, out, P, mean, scale, shift, slope, level, to, mask, start, stop
         ),
         parallel.chunks(N * C, 2 * x.nbytes),
@@ -390,7 +192,7 @@ def masked_sums(gy, y):
     totals, products = np.empty((2, len(sizes), C))
     one = zero + 1  # the line is y itself
     parallel.run(
-        lambda i, *_: _sums(
+        lambda i, *_: sum_products(
             g,
             pitch,
             flat,
@@ -402,7 +204,7 @@ def masked_sums(gy, y):
             kept,
             totals,
             products,
-            _BY_LINE,
+            BY_LINE,
             True,
             *pieces[i],
         ),

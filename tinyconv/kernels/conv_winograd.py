@@ -30,7 +30,7 @@ from tinyconv.kernels import memory, parallel
 from tinyconv.kernels.choice import winograd_fits as supports
 from tinyconv.kernels.simd import BITS
 from tinyconv.kernels.tile import WIDTH
-from tinyconv.kernels.winograd_passes import Plan, convolve, pack, weight
+from tinyconv.kernels.winograd_passes import RUN, Plan, convolve, pack, weight
 from tinyconv.kernels.winograd_transforms import OUTPUTS, TALL
 
 __all__ = ["forward", "input_gradient", "supports", "weight_gradient"]
@@ -54,6 +54,14 @@ def _bounds(registers, splits):
     number = -(-registers // WIDTH)
     number += -number % splits
     return np.array([i * registers // number for i in range(number + 1)])
+
+
+@functools.cache
+def _limits(dtype, relu):
+    """(a register of zeros, the least numbers that an output and that a sum may be)."""
+    return np.zeros(BITS // (8 * dtype.itemsize), dtype), np.array(
+        [0 if relu else -np.inf, -np.inf], dtype
+    )
 
 
 _own = threading.local()
@@ -92,6 +100,17 @@ def _units(rows, tiles, depth, width, n, work, least):
     return units, splits
 
 
+def _table(H, W, pitch, n):
+    """Where pixels 0, 1, 2, ... of H rows go in a plane of so many registers per row."""
+    table = (np.arange(H)[:, None] * pitch + np.arange(W)) * n
+    return np.append(table.reshape(-1), np.zeros(n, table.dtype))
+
+
+def _room(tiles):
+    """Tiles that there must be room for: a product may take some more. Even: see ``convolve``."""
+    return (tiles + TALL) // 2 * 2
+
+
 def _cut(count, number):
     return [(i * count // number, (i + 1) * count // number) for i in range(number)]
 
@@ -106,24 +125,24 @@ def _layout(shape, O, output, taps, groups, top, left, itemsize):
     Cp, Op = (-(-size // groups // n) * n for size in (C, O))
     m, edge = OUTPUTS[taps], taps - 1
     TY, TX = (-(-size // m) for size in output)
-    wide = WIDTH * n
-    most = max(_LEAST, _BUDGET // (36 * (Cp + wide) * itemsize))
     total = N * TY
     sizes = Cp // n, Op // n, n
     units, splits = _units(total, groups * total * TX, *sizes, _UNIT_WORK, groups * _UNIT_TILES)
     panels = _bounds(Op // n, splits)
+    wide = int(np.diff(panels).max()) * n
+    most = max(_LEAST, _BUDGET // (36 * (Cp + wide) * itemsize))
     each = -(-total // units)
     rows = -(-each // -(-each * TX // most))  # blocks of a unit are even
-    high = min(rows, TY)
-    tiles = rows * TX
+    high, room = min(rows, TY), _room(rows * TX)
     places = np.cumsum([
-        0, (tiles + TALL) * (36 * Cp + n), (tiles + TALL) * (36 * wide + n),
-        (m * high + edge) * (m * TX + edge) * n, (m * high * m * TX + m) * n, n,
+        0, 36 * (room * Cp + n), 36 * (room * wide + n), (m * high + edge) * (m * TX + edge) * n,
+        (m * high * m * TX + m) * n, n, n * (RUN + n),
     ])  # fmt: skip
     once = units == groups == 1 and rows == each
-    plan = Plan(groups, taps, m, top, left, rows, *(int(place) for place in places[:-1]), once=once)
+    plan = Plan(groups, taps, m, top, left, rows, room, *places[:-1], once=once)
     work = [(*a, *b) for a in _cut(total, units) for b in _cut(len(panels) - 1, splits)]
-    return plan, int(places[-1]), work, panels
+    table = _table(min(shape[2], m * high + edge), shape[3], m * TX + edge, n)
+    return np.array(plan), table, int(places[-1]), work, panels
 
 
 @functools.lru_cache(maxsize=1024)
@@ -133,7 +152,7 @@ def _weight_layout(shape, O, output, taps, groups, top, left, itemsize):
     N, C = shape[:2]
     n = BITS // (8 * itemsize)
     Cg, Og = C // groups, O // groups
-    wide, Cp, Op = WIDTH * n, -(-Cg // n) * n, -(-Og // n) * n
+    Cp, Op = -(-Cg // n) * n, -(-Og // n) * n
     m, edge = OUTPUTS[taps], taps - 1
     TY, TX = (-(-size // m) for size in output)
     total = N * TY
@@ -145,16 +164,20 @@ def _weight_layout(shape, O, output, taps, groups, top, left, itemsize):
     high, tiles = min(rows, TY), rows * TX
     panels = _cut(len(bounds) - 1, splits)
     kept = rows < each
+    wide = int(np.diff(bounds).max()) * n
     most = max(int(bounds[b] - bounds[a]) for a, b in panels) * n if kept else wide
     square = taps * taps
     places = np.cumsum([
-        0, 36 * (tiles * wide + n), (Op if kept else TALL) * 36 * most,
+        0, 36 * (tiles * wide + n), 36 * (Op + TALL) * most,
         (m * high + edge) * (m * TX + edge) * n, 36 * (tiles * Op + n),
         (square + 1) * n, (n + square) * n,
     ])  # fmt: skip
-    places = [int(place) for place in places]
-    plan = Plan(groups, taps, m, top, left, rows, *places[:6], kept)
-    return plan, places[-1], _cut(total, units), panels, bounds
+    plan = Plan(groups, taps, m, top, left, rows, tiles, *places[:6], kept=kept)
+    tables = (
+        _table(min(shape[2], m * high + edge), shape[3], m * TX + edge, n),
+        _table(min(output[0], m * high), output[1], m * TX, n),
+    )
+    return np.array(plan), tables, int(places[-1]), _cut(total, units), panels, bounds
 
 
 def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
@@ -162,10 +185,11 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
         return y
     O = y.shape[1]
     layout = _layout(x.shape, O, y.shape[2:], w.shape[2], groups, top, left, x.itemsize)
-    plan, size, work, bounds = layout
+    plan, table, size, work, bounds = layout
     n = BITS // (8 * x.itemsize)
+    once = plan[-1]
     depth, rows, panels = x.shape[1] // groups, O // groups, len(bounds) - 1
-    if not plan.once:
+    if not once:
         registers = groups * 36 * (depth * int(bounds[-1]) + panels)
         packed = memory.empty((registers * n,), x.dtype)
         parallel.run(
@@ -177,13 +201,13 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
     biases = np.zeros(O + n, x.dtype)
     if bias is not None:
         biases[:O] = bias
-    least = np.full(1, 0 if relu else -np.inf, x.dtype)
+    _, least = _limits(x.dtype, relu)
     added = y if residual is None else residual
 
     def unit(i, *_):
         scratch = _scratch(size, x.dtype)
         first, last, *range_ = work[i]
-        if not plan.once:
+        if not once:
             multiply(packed, scratch, True, first, last, *range_)
             return
         # weights that only one unit uses are packed by it, panel after panel, in its cache
@@ -193,7 +217,9 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
             multiply(panel, scratch, k == range_[0], first, last, k, k + 1)
 
     def multiply(packed, *unit):
-        convolve(x, packed, bounds, biases, added, residual is not None, least, y, plan, *unit)
+        convolve(
+            x, packed, bounds, biases, added, residual is not None, least, y, plan, table, *unit
+        )
 
     parallel.run(unit, [(i, i + 1) for i in range(len(work))])
     return y
@@ -217,15 +243,42 @@ def weight_gradient(gy, x, window, groups):
     layout = _weight_layout(
         x.shape, O, gy.shape[2:], k, groups, window.top, window.left, x.itemsize
     )
-    plan, size, rows, panels, bounds = layout
+    plan, tables, size, rows, panels, bounds = layout
     partial = memory.empty((len(rows), O, Cg, k * k), x.dtype)
+
+    nothing, least = _limits(x.dtype, False)
 
     def add(i, start, stop):
         scratch = _scratch(size, x.dtype)
         for unit in range(start, stop):
             chunk, part = divmod(unit, len(panels))
-            weight(gy, x, bounds, partial[chunk], plan, scratch, *rows[chunk], *panels[part])
+            weight(
+                gy,
+                x,
+                bounds,
+                nothing,
+                least,
+                partial[chunk],
+                plan,
+                *tables,
+                scratch,
+                *rows[chunk],
+                *panels[part],
+            )
 
     parallel.run(add, [(i, i + 1) for i in range(len(rows) * len(panels))])
     # one partial sum per chunk of rows, added in order: the same for any number of threads
-    return (partial[0] if len(rows) == 1 else partial.sum(0)).reshape(O, Cg, k, k)
+    return _sum(partial).reshape(O, Cg, k, k)
+
+
+def _sum(partial):
+    """The sum over the first axis."""
+    if len(partial) == 1:
+        return partial[0]
+    partial = partial.reshape(len(partial), -1)
+    total = memory.empty(partial.shape[1:], partial.dtype)
+    parallel.run(
+        lambda _, start, stop: np.add.reduce(partial[:, start:stop], 0, out=total[start:stop]),
+        parallel.chunks(total.size, partial.nbytes),
+    )
+    return total

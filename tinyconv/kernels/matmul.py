@@ -195,5 +195,10 @@ def linear_gradient(gy, x, w):
         return gx, gw, gy.sum(0)
     jobs = [None if w is None else _job(gy, w), None if x is None else _job(gy.T, x)]
     todo = [(body, part) for _, parts, body in filter(None, jobs) for part in parts]
-    parallel.run(lambda i, start, stop: todo[i][0](i, start, stop), [part for _, part in todo])
+    depth = (x if w is None else w).shape[1]
+    if len(parallel.chunks(_MANY, 2 * gy.size * depth)) == 1:
+        for body, part in todo:
+            body(0, *part)
+    else:
+        parallel.run(lambda i, start, stop: todo[i][0](i, start, stop), [part for _, part in todo])
     return *[job and job[0] for job in jobs], sum_but(plain(gy), 1)

@@ -9,11 +9,11 @@ import functools
 
 import numpy as np
 
-from tinyconv.kernels import memory
+from tinyconv.kernels import memory, pool_halving
 from tinyconv.kernels.complex_step import analytic, joined
-from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import kernel, part, plain
 from tinyconv.kernels.pool_average import average_forward, average_gradient
+from tinyconv.kernels.pool_halving import masked_gradient
 from tinyconv.kernels.pool_layout import (
     SLACK,
     both,
@@ -31,47 +31,35 @@ from tinyconv.kernels.simd import (
     get,
     lanes,
     load,
-    load_some,
     splat,
     store,
-    store_some,
     zeros,
 )  # fmt: skip
 from tinyconv.kernels.simd_extra import (
-    evens,
     every,
     has_nan,
     larger,
     load_as,
-    odds,
     store_as,
     where_above,
     where_equal,
     where_larger,
-    zipped_high,
-    zipped_low,
 )  # fmt: skip
 
 __all__ = [
-    "average_forward", "average_gradient", "gather", "max_forward", "max_gradient", "max_index",
-    "scatter",
+    "average_forward", "average_gradient", "gather", "masked_gradient", "max_forward",
+    "max_gradient", "max_index", "scatter",
 ]  # fmt: skip
-
-#: the windows that most nets have, with code of their own
-_PAIRS = Window.of(2, 2)
 
 
 @kernel
-def _maximum(x, y, chosen, first, numbers, g, taps, pairs, start, stop):
+def _maximum(x, y, chosen, first, numbers, g, taps, start, stop):
     """The largest value of each window, and the number of its cell; first of all ``first``."""
     n = lanes(x)
     phases = np.full(g.sh * g.sw * g.cells + g.pitch + SLACK, -np.inf, x.dtype)
     result = np.empty(g.run, x.dtype)
     for plane in range(start, stop):
         at = g.margin + plane * g.room
-        if pairs:
-            _maximum_of_pairs(x, plane * g.H * g.W, y, plane * g.Ho * g.Wo, chosen, at, numbers, g)
-            continue
         split(x, plane * g.H * g.W, g, taps.rows, phases)
         for t in range(0, g.run, 2 * n):
             best0 = best1 = every(x, -np.inf)
@@ -105,40 +93,14 @@ def _maximum_or_nan(phases, first, numbers, starts, t):
     return best, tap
 
 
-@part
-def _maximum_of_pairs(x, ix, y, iy, chosen, ic, numbers, g):
-    """2 x 2 windows side by side, as most nets have them: without scratch memory."""
-    n = lanes(x)
-    one, two, three = splat(numbers, 1), splat(numbers, 2), splat(numbers, 3)
-    for p in range(g.Ho):
-        for q in range(0, g.Wo, n):
-            at, count = ix + 2 * p * g.W + 2 * q, min(2 * n, 2 * (g.Wo - q))
-            a, b = load_some(x, at, count), load_some(x, at + n, count - n)
-            at += g.W
-            c, d = load_some(x, at, count), load_some(x, at + n, count - n)
-            best, tap = evens(a, b), zeros(x)
-            value = odds(a, b)
-            tap, best = where_larger(value, best, one, tap), where_larger(value, best, value, best)
-            value = evens(c, d)
-            tap, best = where_larger(value, best, two, tap), where_larger(value, best, value, best)
-            value = odds(c, d)
-            tap = where_larger(value, best, three, tap)
-            best = where_larger(value, best, value, best)
-            store_some(y, iy + p * g.Wo + q, best, g.Wo - q)
-            store_as(chosen, ic + p * g.pitch + q, tap)  # past the row's end too: in order
-
-
 @kernel
-def _maximum_gradient(gy, chosen, gx, numbers, g, taps, pairs, start, stop):
+def _maximum_gradient(gy, chosen, gx, numbers, g, taps, start, stop):
     """gx[u] = the sum over the cells k of gy[u - offset(k)] where k was chosen."""
     n = lanes(gy)
     wide = np.zeros(g.margin + g.cells + g.run + SLACK, gy.dtype)  # zeros where no window is
     phases = np.empty(g.sh * g.sw * g.cells + g.pitch + SLACK, gy.dtype)
     for plane in range(start, stop):
         iy, ix, ic = plane * g.Ho * g.Wo, plane * g.H * g.W, plane * g.room
-        if pairs:
-            _pairs_gradient(gy, iy, chosen, ic, gx, ix, numbers, g)
-            continue
         widen(gy, iy, g, wide, g.margin)
         for phase in range(g.sh * g.sw):
             for u in range(0, g.cells, 2 * n):
@@ -155,21 +117,6 @@ def _maximum_gradient(gy, chosen, gx, numbers, g, taps, pairs, start, stop):
                 store(phases, phase * g.cells + u, total0)
                 store(phases, phase * g.cells + u + n, total1)
         merge(phases, g, taps.rows, gx, ix)
-
-
-@part
-def _pairs_gradient(gy, iy, chosen, ic, gx, ix, numbers, g):
-    n = lanes(gy)
-    for p in range(g.Ho):
-        for q in range(0, g.Wo, n):
-            value = load_some(gy, iy + p * g.Wo + q, g.Wo - q)
-            tap = load_as(chosen, ic + p * g.pitch + q, value)
-            for i in range(2):
-                at, count = ix + (2 * p + i) * g.W + 2 * q, 2 * (g.Wo - q)
-                left = where_equal(tap, splat(numbers, 2 * i), value)
-                right = where_equal(tap, splat(numbers, 2 * i + 1), value)
-                store_some(gx, at, zipped_low(left, right), count)
-                store_some(gx, at + n, zipped_high(left, right), count - n)
 
 
 @kernel
@@ -196,9 +143,12 @@ def max_forward(x, window, output):
         index = max_index(chosen, window, x.shape[2:], real.shape)
         return joined(real, gather(x.imag, index)), chosen
     image = x.shape[2:]
+    planes = x.shape[0] * x.shape[1]
+    plan = pool_halving.halving(window, image, output, planes, x.itemsize)
+    if plan is not None:
+        return pool_halving.max_forward(x, window, plan, output)
     g, taps = layout(window, image, output)
     y = memory.empty(x.shape[:2] + output, x.dtype)
-    planes = x.shape[0] * x.shape[1]
     kind = np.uint8 if window.kh * window.kw <= 256 else np.uint32
     chosen = memory.empty((2 * g.margin + planes * g.room + g.cells + SLACK,), kind)
     flat_x, flat_y = plain(x).reshape(-1), y.reshape(-1)
@@ -210,11 +160,10 @@ def max_forward(x, window, output):
         )
         return y, chosen
     numbers, first = _numbers(window, x.dtype), _first_cells(window, image, output, x.dtype)
-    pairs = window == _PAIRS and output == (image[0] // 2, image[1] // 2)
     over_planes(
-        lambda _, a, b: _maximum(flat_x, flat_y, chosen, first, numbers, g, taps, pairs, a, b),
+        lambda _, a, b: _maximum(flat_x, flat_y, chosen, first, numbers, g, taps, a, b),
         planes,
-        work(x, y, window, pairs),
+        work(x, y, window),
     )
     return y, chosen
 
@@ -223,10 +172,13 @@ def max_gradient(gy, chosen, window, image):
     """gx (N, C, H, W), each gy given to the chosen cell of its window; ``image`` = (H, W)."""
     if gy.dtype.kind == "c":
         return both(max_gradient, gy, chosen, window, image)
+    planes = gy.shape[0] * gy.shape[1]
+    plan = pool_halving.halving(window, image, gy.shape[2:], planes, gy.itemsize)
+    if plan is not None:
+        return pool_halving.max_gradient(gy, chosen, window, plan, image)
     g, taps = layout(window, image, gy.shape[2:])
     gx = memory.empty(gy.shape[:2] + image, gy.dtype)
     flat_g, flat_x = plain(gy).reshape(-1), gx.reshape(-1)
-    planes = gy.shape[0] * gy.shape[1]
     if window == THREES:
         over_planes(
             lambda _, a, b: gradient_of_threes(flat_g, chosen, flat_x, g, a, b),
@@ -235,11 +187,10 @@ def max_gradient(gy, chosen, window, image):
         )
         return gx
     numbers = _numbers(window, gy.dtype)
-    pairs = window == _PAIRS and image == (2 * gy.shape[2], 2 * gy.shape[3])
     over_planes(
-        lambda _, a, b: _maximum_gradient(flat_g, chosen, flat_x, numbers, g, taps, pairs, a, b),
+        lambda _, a, b: _maximum_gradient(flat_g, chosen, flat_x, numbers, g, taps, a, b),
         planes,
-        work(gx, gy, window, pairs),
+        work(gx, gy, window),
     )
     return gx
 
@@ -247,9 +198,13 @@ def max_gradient(gy, chosen, window, image):
 def max_index(chosen, window, image, shape):
     """The place h W + v of each maximum in its plane, int64 of ``shape`` (N, C, Ho, Wo)."""
     N, C, Ho, Wo = shape
-    g, _ = layout(window, image, (Ho, Wo))
-    cells = chosen[g.margin : g.margin + N * C * g.room].reshape(N, C, g.room)[..., : Ho * g.pitch]
-    cells = cells.reshape(N, C, Ho, g.pitch)[..., :Wo].astype(np.int64)
+    if chosen.ndim == 3:
+        cells = pool_halving.cells(chosen, shape)
+    else:
+        g, _ = layout(window, image, (Ho, Wo))
+        cells = chosen[g.margin : g.margin + N * C * g.room].reshape(N, C, g.room)
+        cells = cells[..., : Ho * g.pitch].reshape(N, C, Ho, g.pitch)[..., :Wo]
+    cells = cells.astype(np.int64)
     i, j = cells // window.kw, cells % window.kw
     h = np.arange(Ho)[:, None] * window.sh - window.top + i * window.dh
     v = np.arange(Wo) * window.sw - window.left + j * window.dw

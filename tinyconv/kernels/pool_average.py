@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyconv.kernels import memory
 from tinyconv.kernels.geometry import Window
-from tinyconv.kernels.jit import kernel, part, plain
+from tinyconv.kernels.jit import inlined, kernel, part, plain
 from tinyconv.kernels.pool_layout import (
     SLACK,
     both,
@@ -22,33 +22,36 @@ from tinyconv.kernels.pool_layout import (
     work,
 )  # fmt: skip
 from tinyconv.kernels.simd import (
+    BITS,
     add,
     get,
     lanes,
     load,
     load_some,
+    pointer,
+    splat,
     store,
     store_some,
     total,
     zeros,
 )  # fmt: skip
-from tinyconv.kernels.simd_extra import delayed, every, multiply
+from tinyconv.kernels.simd_extra import every, multiply
+from tinyconv.kernels.simd_masks import between, load_masked, store_masked
 
 #: cells of a window up to which float32 sums keep their digits; beyond, they are float64
 _FEW = 64
 #: the window that keeps the image's size, with code of its own
 _THREES = Window.of(3, 1, 1)
+#: what ``parallel.chunks`` counts for a register of its results
+_ROW = 250
 
 
 @kernel
-def _average(x, y, inverse, g, taps, threes, start, stop):
+def _average(x, y, inverse, g, taps, start, stop):
     n = lanes(x)
     phases = np.zeros(g.sh * g.sw * g.cells + g.pitch + SLACK, x.dtype)
     result = np.empty(g.run, x.dtype)
     for plane in range(start, stop):
-        if threes:
-            _average_of_threes(x, y, plane * g.H * g.W, inverse, g)
-            continue
         split(x, plane * g.H * g.W, g, taps.rows, phases)
         for t in range(0, g.run, 2 * n):
             sum0 = sum1 = zeros(x)
@@ -60,29 +63,41 @@ def _average(x, y, inverse, g, taps, threes, start, stop):
         narrow(result, g, y, plane * g.Ho * g.Wo)
 
 
-@part
-def _average_of_threes(x, y, i, inverse, g):
-    """3 x 3 windows around each pixel: three row sums stay in registers down the image."""
-    for v in range(0, g.W, lanes(x)):
-        above, here = zeros(x), _sum_of_three(x, i, v, g.W)
-        for h in range(g.H):
-            at = i + h * g.W
-            below = _sum_of_three(x, at + g.W, v, g.W) if h + 1 < g.H else zeros(x)
-            mean = multiply(add(add(above, here), below), load(inverse, h * g.pitch + v))
-            store_some(y, at + v, mean, g.W - v)
-            above, here = here, below
+@kernel
+def _average_of_threes(x, y, inverse, H, W, start, stop):
+    """3 x 3 windows around each pixel: three row sums stay in registers down the image.
+
+    ``inverse`` is one number, or one for each window.
+    """
+    n, uniform = lanes(x), len(inverse) == 1
+    x, y, inverse = pointer(x), pointer(y), pointer(inverse)
+    weight = splat(inverse, 0)
+    for plane in range(start, stop):
+        for v in range(0, W, n):
+            left, middle = between(1 - v, W - v + 1, n), between(0, W - v, n)
+            masks = left, middle, between(0, W - v - 1, n)
+            at = plane * H * W + v
+            above, here = zeros(x), _sum_of_three(x, at, masks)
+            for h in range(H):
+                below = zeros(x)
+                if h + 1 < H:
+                    below = _sum_of_three(x, at + W, masks)
+                if not uniform:
+                    weight = load_masked(inverse, h * W + v, middle)
+                store_masked(y, at, multiply(add(add(above, here), below), weight), middle)
+                above, here, at = here, below, at + W
 
 
-@part
-def _sum_of_three(x, row, v, W):
-    """Each pixel of a row from column v on, and its two neighbours."""
-    here, right = load_some(x, row + v, W - v), load_some(x, row + v + 1, W - v - 1)
-    left = load(x, row + v - 1) if v > 0 else delayed(zeros(x), here)
-    return add(add(left, here), right)
+@inlined
+def _sum_of_three(x, at, masks):
+    """Each pixel of a row and its two neighbours."""
+    left, middle, right = masks
+    before = add(load_masked(x, at - 1, left), load_masked(x, at, middle))
+    return add(before, load_masked(x, at + 1, right))
 
 
 @kernel
-def _average_gradient(gy, gx, inverse, g, taps, threes, start, stop):
+def _average_gradient(gy, gx, inverse, g, taps, start, stop):
     n = lanes(gy)
     wide = np.zeros(g.margin + g.cells + g.run + SLACK, gy.dtype)
     phases = np.empty(g.sh * g.sw * g.cells + g.pitch + SLACK, gy.dtype)
@@ -157,11 +172,23 @@ def average_forward(x, windows, inverse):
 
     ``windows`` is a ``Window`` or, where their sizes differ, (rows, columns): window (p, q)
     covers rows[0, p] to rows[1, p] and columns[0, q] to columns[1, q]; rows (2, Ho) and
-    columns (2, Wo) are int64 and stay inside the image.
+    columns (2, Wo) are int64 and stay inside the image. Divisors that are all equal are best
+    given as one number, broadcast (its strides are zero).
     """
     if x.dtype.kind == "c":
         return both(average_forward, x, windows, inverse)
     y = memory.empty(x.shape[:2] + inverse.shape, x.dtype)
+    if _around_each_pixel(windows, x.shape[2:], inverse):
+        (H, W), planes = inverse.shape, x.shape[0] * x.shape[1]
+        inverse = inverse[:1, :1] if inverse.strides == (0, 0) else inverse
+        weights = plain(inverse.astype(x.dtype, copy=False)).reshape(-1)
+        flat_x, flat_y = plain(x).reshape(-1), y.reshape(-1)
+        over_planes(
+            lambda _, a, b: _average_of_threes(flat_x, flat_y, weights, H, W, a, b),
+            planes,
+            planes * H * -(-W * x.itemsize * 8 // BITS) * _ROW,
+        )
+        return y
     _average_pass(_average, _mean, x, y, windows, inverse, x.shape[2:])
     return y
 
@@ -170,7 +197,7 @@ def average_gradient(gy, windows, inverse, image):
     """The adjoint of ``average_forward``: gx (N, C, H, W) with ``image`` = (H, W)."""
     if gy.dtype.kind == "c":
         return both(average_gradient, gy, windows, inverse, image)
-    if _around_each_pixel(windows, image, inverse) and (inverse == inverse[0, 0]).all():
+    if inverse.strides == (0, 0) and _around_each_pixel(windows, image, inverse):
         return average_forward(gy, windows, inverse)  # symmetric
     gx = memory.empty(gy.shape[:2] + image, gy.dtype)
     _average_pass(_average_gradient, _spread, gy, gx, windows, inverse, image)
@@ -187,6 +214,7 @@ def _average_pass(regular, adaptive, a, b, windows, inverse, image):
     sliding = isinstance(windows, Window)
     if not sliding or windows.kh * windows.kw > _FEW:
         rows, columns = _spans(windows, image, inverse.shape) if sliding else windows
+        inverse = plain(inverse)
         a3, b3 = (plain(x).reshape(-1, *x.shape[2:]) for x in (a, b))
         taps = int((rows[1] - rows[0]).sum()) * int((columns[1] - columns[0]).sum())
         over_planes(
@@ -198,12 +226,11 @@ def _average_pass(regular, adaptive, a, b, windows, inverse, image):
     g, taps = layout(windows, image, inverse.shape)
     weights = np.zeros(g.run + SLACK, a.dtype)
     weights[: g.Ho * g.pitch].reshape(g.Ho, g.pitch)[:, : g.Wo] = inverse
-    threes = _around_each_pixel(windows, image, inverse)
     a1, b1 = plain(a).reshape(-1), b.reshape(-1)
     over_planes(
-        lambda _, i, j: regular(a1, b1, weights, g, taps, threes, i, j),
+        lambda _, i, j: regular(a1, b1, weights, g, taps, i, j),
         planes,
-        work(a, b, windows, threes),
+        work(a, b, windows),
     )
 
 

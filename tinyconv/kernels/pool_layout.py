@@ -161,6 +161,6 @@ def over_planes(body, count, work):
     parallel.run(body, parallel.chunks(count, work))
 
 
-def work(x, y, window, special):
+def work(x, y, window):
     """What ``parallel.chunks`` is told: bytes, and reads by register."""
-    return x.nbytes // 4 if special else x.nbytes + y.size * window.kh * window.kw // 4
+    return x.nbytes + y.size * window.kh * window.kw // 4

@@ -6,62 +6,22 @@ rows grow in registers until their last window has been read.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba.extending import intrinsic
 
 from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import inlined, kernel
-from tinyconv.kernels.simd import Vector, _address, _masked, add, first, lanes, pointer, zeros
+from tinyconv.kernels.simd import add, first, lanes, pointer, zeros
 from tinyconv.kernels.simd_extra import (
-    _integers,
+    add_where,
     every,
     has_nan,
     store_as,
     where_above,
     where_larger,
 )
-from tinyconv.kernels.simd_masks import _lanes_of, between, load_masked, store_masked
+from tinyconv.kernels.simd_masks import between, load_masked, load_or, store_masked
 
 #: the window of this module
 THREES = Window.of(3, 1, 1)
-
-
-@intrinsic
-def _load_or(typingctx, array, index, mask, otherwise):
-    """The lanes of ``array[index:]`` in the mask, and those of ``otherwise`` elsewhere."""
-    vector = Vector(array.dtype)
-
-    def codegen(context, builder, signature, args):
-        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        address = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
-        mask = _lanes_of(builder, vector, args[2])
-        arguments = [address.type, align.type, mask.type, kind]
-        function = _masked(builder, "load", vector, (kind, arguments))
-        return builder.call(function, [address, align, mask, args[3]])
-
-    return vector(array, index, mask, otherwise), codegen
-
-
-@intrinsic
-def _add_where(typingctx, total, value, array, index, number):
-    """total + value in the lanes where ``array[index:]``, unsigned integers, is ``number``."""
-
-    def codegen(context, builder, signature, args):
-        # compared as they are: what is a byte needs no widening
-        kind = _integers(array, value)
-        address = builder.gep(args[2], [args[3]])
-        chosen = builder.load(
-            builder.bitcast(address, kind.as_pointer()), align=array.dtype.bitwidth // 8
-        )
-        undefined, zero = ir.Constant(kind, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-        single = builder.insert_element(undefined, builder.trunc(args[4], kind.element), zero)
-        order = ir.Constant(ir.VectorType(ir.IntType(32), value.lanes), [0] * value.lanes)
-        equal = builder.icmp_unsigned(
-            "==", chosen, builder.shuffle_vector(single, undefined, order)
-        )
-        return builder.select(equal, builder.fadd(args[0], args[1]), args[0])
-
-    return total(total, value, array, index, number), codegen
 
 
 @inlined
@@ -76,10 +36,10 @@ def _taken(new, old, a, b, with_nan):
 def _largest_of_row(x, at, masks, nowhere, leftmost, with_nan):
     """Of x[v - 1], x[v], x[v + 1], in each column v: the largest, its number; and x[v]."""
     left, middle, right = masks
-    best, value = _load_or(x, at - 1, left, nowhere), _load_or(x, at, middle, nowhere)
+    best, value = load_or(x, at - 1, left, nowhere), load_or(x, at, middle, nowhere)
     tap = _taken(value, best, every(x, 1), leftmost, with_nan)
     best = _taken(value, best, value, best, with_nan)
-    last = _load_or(x, at + 1, right, nowhere)
+    last = load_or(x, at + 1, right, nowhere)
     tap = _taken(last, best, every(x, 2), tap, with_nan)
     return _taken(last, best, last, best, with_nan), tap, value
 
@@ -141,17 +101,17 @@ def gradient_of_threes(gy, chosen, gx, g, start, stop):
                 below = zeros(gy)
                 # a window to the right chose its left cell, and so on
                 value = load_masked(gy, at + 1, right)
-                above = _add_where(above, value, chosen, tap + 1, 0)
-                here = _add_where(here, value, chosen, tap + 1, 3)
-                below = _add_where(below, value, chosen, tap + 1, 6)
+                above = add_where(above, value, chosen, tap + 1, 0)
+                here = add_where(here, value, chosen, tap + 1, 3)
+                below = add_where(below, value, chosen, tap + 1, 6)
                 value = load_masked(gy, at, middle)
-                above = _add_where(above, value, chosen, tap, 1)
-                here = _add_where(here, value, chosen, tap, 4)
-                below = _add_where(below, value, chosen, tap, 7)
+                above = add_where(above, value, chosen, tap, 1)
+                here = add_where(here, value, chosen, tap, 4)
+                below = add_where(below, value, chosen, tap, 7)
                 value = load_masked(gy, at - 1, left)
-                above = _add_where(above, value, chosen, tap - 1, 2)
-                here = _add_where(here, value, chosen, tap - 1, 5)
-                below = _add_where(below, value, chosen, tap - 1, 8)
+                above = add_where(above, value, chosen, tap - 1, 2)
+                here = add_where(here, value, chosen, tap - 1, 5)
+                below = add_where(below, value, chosen, tap - 1, 8)
                 if p > 0:
                     store_masked(gx, at - g.W, above, middle)
                 above, here = here, below

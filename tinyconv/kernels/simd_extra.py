@@ -110,6 +110,28 @@ def load_as(typingctx, array, index, like):
 
 
 @intrinsic
+def add_where(typingctx, total, value, array, index, number):
+    """total + value in the lanes where ``array[index:]``, unsigned integers, is ``number``."""
+
+    def codegen(context, builder, signature, args):
+        # compared as they are: what is a byte needs no widening
+        kind = _integers(array, value)
+        address = builder.gep(args[2], [args[3]])
+        chosen = builder.load(
+            builder.bitcast(address, kind.as_pointer()), align=array.dtype.bitwidth // 8
+        )
+        undefined, zero = ir.Constant(kind, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+        single = builder.insert_element(undefined, builder.trunc(args[4], kind.element), zero)
+        order = ir.Constant(ir.VectorType(ir.IntType(32), value.lanes), [0] * value.lanes)
+        equal = builder.icmp_unsigned(
+            "==", chosen, builder.shuffle_vector(single, undefined, order)
+        )
+        return builder.select(equal, builder.fadd(args[0], args[1]), args[0])
+
+    return total(total, value, array, index, number), codegen
+
+
+@intrinsic
 def store_as(typingctx, array, index, value):
     """``array[index:] = value``, whole numbers, for a register-full of unsigned integers."""
 
@@ -142,11 +164,6 @@ def _shuffle(name, doc, order):
 
 evens = _shuffle("evens", "The even lanes of a, then of b.", lambda n: list(range(0, 2 * n, 2)))
 odds = _shuffle("odds", "The odd lanes of a, then of b.", lambda n: list(range(1, 2 * n, 2)))
-delayed = _shuffle(
-    "delayed",
-    "The last lane of a, then all but the last of b.",
-    lambda n: list(range(n - 1, 2 * n - 1)),
-)
 #: a[0], b[0], a[1], ...: the first register-full of a and b interleaved, and the second
 zipped_low = _shuffle(
     "zipped_low", "The lower halves of a and b, in turn.", lambda n: _in_turn(range(n // 2), n)

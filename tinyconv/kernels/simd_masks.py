@@ -41,6 +41,22 @@ def load_masked(typingctx, array, index, mask):
 
 
 @intrinsic
+def load_or(typingctx, array, index, mask, otherwise):
+    """The lanes of ``array[index:]`` in the mask, and those of ``otherwise`` elsewhere."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        address = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
+        mask = _lanes_of(builder, vector, args[2])
+        arguments = [address.type, align.type, mask.type, kind]
+        function = _masked(builder, "load", vector, (kind, arguments))
+        return builder.call(function, [address, align, mask, args[3]])
+
+    return vector(array, index, mask, otherwise), codegen
+
+
+@intrinsic
 def store_masked(typingctx, array, index, value, mask):
     """``array[index:] = value`` for the lanes in the mask."""
 
@@ -70,17 +86,77 @@ def odds(typingctx, a, b):
 
 
 @intrinsic
-def raised(typingctx, a, mask):
-    """Each lane of a in the next higher one, zeros in the lanes outside the mask and the first."""
+def add_masked(typingctx, a, b, mask):
+    """a + b in the lanes of the mask, a in the others."""
 
     def codegen(context, builder, signature, args):
-        indices = ir.VectorType(ir.IntType(32), a.lanes)
-        zero = ir.Constant(args[0].type, [0.0] * a.lanes)
-        places = ir.Constant(indices, [a.lanes, *range(a.lanes - 1)])
-        moved = builder.shuffle_vector(args[0], zero, places)
-        return builder.select(_lanes_of(builder, a, args[1]), moved, zero)
+        chosen = _lanes_of(builder, a, args[2])
+        return builder.select(chosen, builder.fadd(args[0], args[1]), args[0])
 
-    return a(a, types.intp), codegen
+    return a(a, b, types.intp), codegen
+
+
+@intrinsic
+def fma_masked(typingctx, a, b, c, mask):
+    """a * b + c in the lanes of the mask, c in the others."""
+
+    def codegen(context, builder, signature, args):
+        chosen = _lanes_of(builder, a, args[3])
+        product = builder.fmul(args[0], args[1], flags=("contract",))
+        total = builder.fadd(product, args[2], flags=("contract",))
+        return builder.select(chosen, total, args[2])
+
+    return a(a, b, c, types.intp), codegen
+
+
+def _stretch(first):
+    """The intrinsic that takes a register's lanes from lane ``first(lanes)`` of a on, then b's."""
+
+    def codegen(context, builder, signature, args):
+        n = signature.args[0].lanes
+        places = ir.Constant(ir.VectorType(ir.IntType(32), n), [first(n) + i for i in range(n)])
+        return builder.shuffle_vector(args[0], args[1], places)
+
+    return codegen
+
+
+@intrinsic
+def last_and(typingctx, a, b):
+    """The last lane of a, then all but the last of b."""
+    return a(a, b), _stretch(lambda n: n - 1)
+
+
+@intrinsic
+def but_first(typingctx, a, b):
+    """All lanes of a but the first, then the first of b."""
+    return a(a, b), _stretch(lambda n: 1)
+
+
+@intrinsic
+def halves(typingctx, a, b):
+    """The upper half of a, then the lower half of b."""
+    return a(a, b), _stretch(lambda n: n // 2)
+
+
+@intrinsic
+def lowest(typingctx, array):
+    """A register of minus infinity of the array's dtype."""
+    vector = Vector(array.dtype)
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(vector.llvm_type(), [float("-inf")] * vector.lanes)
+
+    return vector(array), codegen
+
+
+@intrinsic
+def at_least(typingctx, a, low):
+    """max(a, low) in every lane; NaN in a stays."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered(">", args[1], args[0]), args[1], args[0])
+
+    return a(a, low), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -132,12 +208,19 @@ def fence(typingctx):
 
 
 __all__ = [
+    "add_masked",
+    "at_least",
     "between",
+    "but_first",
     "fence",
+    "fma_masked",
+    "halves",
+    "last_and",
     "load_masked",
+    "load_or",
+    "lowest",
     "odds",
     "prefetch",
-    "raised",
     "store_masked",
     "stream",
 ]

@@ -8,12 +8,24 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.kernels.jit import kernel, part
-from tinyconv.kernels.simd import copy, get, lanes, put, store, zeros
+from tinyconv.kernels.simd import (
+    add,
+    get,
+    lanes,
+    load,
+    pointer,
+    positive,
+    put,
+    store,
+    store_some,
+    zeros,
+)
 from tinyconv.kernels.winograd_transforms import (
     gather,
     panel_count,
     panel_rows,
-    product,
+    product_over_channels,
+    product_over_tiles,
     scatter,
     transform_cotangents,
     transform_filter,
@@ -21,6 +33,9 @@ from tinyconv.kernels.winograd_transforms import (
     transform_pixels,
     transform_taps,
 )
+
+#: pixels that ``_write_runs`` writes at a time
+RUN = 128
 
 
 class Plan(NamedTuple):
@@ -32,24 +47,24 @@ class Plan(NamedTuple):
     top: int
     left: int
     rows: int  # of tiles in a block at most
+    room: int  # for so many tiles
     transformed: int  # place of V
     products: int  # place of M
     plane: int  # place of a part of an image
     second: int  # place of the same of y, or of the transformed gy
     spare: int  # place for what is not to be kept
-    filter: int = 0  # place of a filter's taps
-    kept: bool = False  # whether M holds sums from block to block, or one product at a time
-    once: bool = False  # whether weights are used only once
+    filter: int  # place of a filter's taps, or of runs of pixels
+    kept: int = 0  # whether M holds sums from block to block, or one product at a time
+    once: int = 0  # whether weights are used only once
 
 
 @part
-def _table(H, W, pitch, n):
-    """Where pixels 0, 1, 2, ... of H rows go in a plane of so many registers per row."""
-    table = np.empty(H * W + n, np.int64)
-    for h in range(H):
-        for v in range(W):
-            table[h * W + v] = (h * pitch + v) * n
-    return table
+def _plan(p):
+    """An array, which costs a call from Python less, as a Plan."""
+    return Plan(
+        p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13],
+        p[14],
+    )  # fmt: skip
 
 
 @part
@@ -69,19 +84,15 @@ def _clear(plane, at, H, W, top, left, rows, pitch):
 
 
 @part
-def _place(x, at, H, W, channels, top, left, rows, pitch, table, plane, to):
-    """Pixels to a plane, channels in lanes: image row h to row h + top, where that is one."""
+def _place(x, at, size, pixels, channels, table, plane, to):
+    """Pixels to a plane, channels in lanes."""
     n = lanes(x)
-    first, last = max(0, -top), min(H, rows - top)
-    pixels = (last - first) * W
-    at += first * W
-    to += ((first + top) * pitch + left) * n
     for p in range(0, pixels if pixels >= n else 0, n):
         p = min(p, pixels - n)  # the last ones go over what is there already
-        gather(x, at + p, H * W, channels, plane, to, table, p)
+        gather(x, at + p, size, channels, plane, to, table, p)
     for p in range(0 if pixels >= n else pixels):
         for c in range(n):
-            value = get(x, at + min(c, channels - 1) * H * W + p)
+            value = get(x, at + min(c, channels - 1) * size + p)
             put(plane, to + table[p] + c, value)
 
 
@@ -93,7 +104,7 @@ def _write(plane, at, bias, i, y, to, size, pixels, channels, spare, plus, resid
         p = min(p, pixels - n)
         scatter(
             plane, at + p * n, bias, i, y, to + p, size, channels,
-            plane, spare, plus, residual, least,
+            plane, spare, plus, residual, least, 0,
         )  # fmt: skip
     for p in range(0 if pixels >= n else pixels):
         for c in range(min(channels, n)):
@@ -101,6 +112,33 @@ def _write(plane, at, bias, i, y, to, size, pixels, channels, spare, plus, resid
             if plus:
                 value += get(residual, to + c * size + p)
             put(y, to + c * size + p, least[0] if value <= least[0] else value)
+
+
+@part
+def _write_runs(plane, at, bias, i, y, to, size, pixels, channels, runs, plus, residual, least):
+    """The same, by way of ``runs`` of a channel's pixels, whose number is a multiple of a
+    register's.
+
+    Where channels are a multiple of 4 KB apart, lines of all of them, one after the other, would
+    take each other's place in the cache.
+    """
+    n = lanes(y)
+    for first in range(0, pixels, RUN):
+        count = min(pixels - first, RUN)
+        for p in range(0, count, n):
+            scatter(
+                plane, at + (first + p) * n, bias, i, plane, runs + p, RUN + n, n,
+                plane, runs, 0, plane, least, 1,
+            )  # fmt: skip
+        for c in range(min(channels, n)):
+            of, place = runs + c * (RUN + n), to + c * size + first
+            for p in range(0, count, n):
+                value = load(plane, of + p)
+                if plus:
+                    value = add(value, load(residual, place + p))
+                if least[0] == 0:
+                    value = positive(value)
+                store(y, place + p, value)
 
 
 @part
@@ -169,16 +207,15 @@ def _place_of_panel(bounds, i, group, depth):
 
 @part
 def _transform(
-    x, channel, channels, p, top, left, edge, r0, r1, TY, TX, table, scratch, at, pitch, step
-):
-    """Transformed pixels of tile rows r0:r1, a register of channels, to scratch[at:].
-
-    Tiles overlap by an edge of ``taps - 1`` pixels, or by none: those of gy. Transformed
+    x, C, H, W, channel, channels, p, top, left, edge, r0, r1, TY, TX, table, scratch, at,
+    pitch, step,
+):  # fmt: skip
+    """Transformed pixels of tile rows r0:r1, a register of channels, to scratch[at:]. Transformed
     tiles are ``pitch`` apart, their components ``step``.
+
+    Tiles overlap by an edge of ``taps - 1`` pixels, or by none: those of gy.
     """
-    C, H, W = x.shape[1:]
     n = lanes(x)
-    flat = x.reshape(-1)
     Wp = p.tile * TX + edge
     r = r0
     while r < r1:
@@ -186,8 +223,10 @@ def _transform(
         b = min(TY, a + r1 - r)
         rows, down = p.tile * (b - a) + edge, top - p.tile * a
         _clear(scratch, p.plane, H, W, down, left, rows, Wp)
-        at_x = (image * C + channel) * H * W
-        _place(flat, at_x, H, W, channels, down, left, rows, Wp, table, scratch, p.plane)
+        first, last = max(0, -down), min(H, rows - down)
+        at_x = ((image * C + channel) * H + first) * W
+        to = p.plane + ((first + down) * Wp + left) * n
+        _place(x, at_x, H * W, (last - first) * W, channels, table, scratch, to)
         for u in range(b - a):
             for v in range(TX):
                 tile = p.plane + (u * Wp + v) * p.tile * n
@@ -203,50 +242,60 @@ def _transform(
 
 @kernel
 def convolve(
-    x, packed, bounds, bias, residual, plus, least, y, p, scratch, fresh, start, stop, i0, i1
-):
+    x, packed, bounds, bias, residual, plus, least, y, plan, table, scratch, fresh,
+    start, stop, i0, i1,
+):  # fmt: skip
     """Tile rows start:stop of y, panels i0:i1 of each group's channels.
 
-    If not ``fresh``, the scratch holds the transformed tiles from the call before.
+    If not ``fresh``, the scratch holds the transformed tiles from the call before. V and M are
+    over (component, register of channels, tile, lane), so that rows of a product are next to each
+    other; the last product of a block goes to the place of the tiles it was made from, which is
+    in the cache already.
     """
-    N, C, H, W = x.shape
+    p = _plan(plan)
+    C, H, W = x.shape[1:]
     O, Ho, Wo = y.shape[1:]
     Cg, Og = C // p.groups, O // p.groups
     n = lanes(x)
-    Cp = (Cg + n - 1) // n * n
     m, edge = p.tile, p.taps - 1
     TY, TX = (Ho + m - 1) // m, (Wo + m - 1) // m
-    table = _table(min(H, m * min(p.rows, TY) + edge), W, m * TX + edge, n)
-    flat, residual = y.reshape(-1), residual.reshape(-1)
-    pitch = 36 * Cp + n  # a register more: tiles must not share the cache's sets
+    by_runs = Ho * Wo * y.itemsize % 4096 == 0
+    x, packed, bias, residual = pointer(x), pointer(packed), pointer(bias), pointer(residual)
+    y, least, scratch = pointer(y), pointer(least), pointer(scratch)
+    table = pointer(table)
+    # a register more: components must not share the cache's sets
+    step = ((Cg + n - 1) // n * p.room + 1) * n
     for r0 in range(start, stop, p.rows):
         r1 = min(r0 + p.rows, stop)
         tiles = (r1 - r0) * TX
         for group in range(p.groups):
             for c in range(0, Cg if fresh else 0, n):
                 _transform(
-                    x, group * Cg + c, Cg - c, p, p.top, p.left, edge, r0, r1, TY, TX, table,
-                    scratch, p.transformed + c, pitch, Cp,
+                    x, C, H, W, group * Cg + c, Cg - c, p, p.top, p.left, edge,
+                    r0, r1, TY, TX, table, scratch, p.transformed + c * p.room, n, step,
                 )  # fmt: skip
             for i in range(i0, i1):
                 width = bounds[i + 1] - bounds[i]
                 number = panel_count(tiles, width)
-                pitch_m = 36 * width * n + n
+                step_m, products = (width * p.room + 1) * n, p.products
+                if i == i1 - 1 and not p.once and width * n < Cg + n:
+                    step_m, products = step, p.transformed
                 at = 0 if p.once else _place_of_panel(bounds, i, group, Cg) * n
+                o = bounds[i] * n
                 for k in range(36):
                     t = 0
                     for q in range(number):
                         rows = panel_rows(tiles, width, number, q)
-                        product(
-                            rows, width, scratch, p.transformed + t * pitch + k * Cp, pitch, 1,
+                        product_over_channels(
+                            rows, width, scratch, p.transformed + k * step + t * n, p.room * n,
                             packed, at, width * n, Cg,
-                            scratch, p.products + t * pitch_m + k * width * n, pitch_m, 0,
+                            scratch, products + k * step_m + t * n, n, p.room * n, 0,
                         )  # fmt: skip
                         t += rows
                     at += (Cg * width + 1) * n
                 for v in range(width):
-                    o = (bounds[i] + v) * n
-                    at_m, step = p.products + v * n, width * n
+                    o = group * Og + (bounds[i] + v) * n
+                    at_m = products + v * p.room * n
                     r = r0
                     while r < r1:
                         image, a = r // TY, r % TY
@@ -255,35 +304,45 @@ def convolve(
                             # the last tile of a row reaches into the next row, and so comes first
                             for q in range(TX - 1, -1, -1):
                                 transform_outputs(
-                                    m, scratch, at_m + (u * TX + q) * pitch_m, 6 * step, step,
+                                    m, scratch, at_m + q * n, 6 * step_m, step_m,
                                     scratch, p.second + (u * Wo + q) * m * n, Wo * n, n,
                                 )  # fmt: skip
-                        _write(
-                            scratch, p.second, bias, group * Og + o, flat,
-                            ((image * O + group * Og + o) * Ho + m * a) * Wo, Ho * Wo,
-                            (min(m * b, Ho) - m * a) * Wo, Og - o, p.spare, plus, residual, least,
-                        )  # fmt: skip
-                        at_m += (b - a) * TX * pitch_m
+                            at_m += TX * n
+                        to = ((image * O + o) * Ho + m * a) * Wo
+                        pixels = (min(m * b, Ho) - m * a) * Wo
+                        left = Og - (bounds[i] + v) * n
+                        if by_runs and pixels % n == 0:
+                            _write_runs(
+                                scratch, p.second, bias, o, y, to, Ho * Wo, pixels, left,
+                                p.filter, plus, residual, least,
+                            )  # fmt: skip
+                        else:
+                            _write(
+                                scratch, p.second, bias, o, y, to, Ho * Wo, pixels, left,
+                                p.spare, plus, residual, least,
+                            )  # fmt: skip
                         r += b - a
 
 
 @kernel
-def weight(gy, x, bounds, partial, p, scratch, start, stop, i0, i1):
+def weight(
+    gy, x, bounds, nothing, least, partial, plan, table, table_gy, scratch, start, stop, i0, i1
+):
     """partial (O, C / groups, taps^2) = sum over tile rows start:stop, for panels i0:i1 of each
-    group's input channels. M is over (panel, output channel, component, lanes of the panel)."""
+    group's input channels. M is over (panel, rows of a product, component, row, lanes)."""
+    p = _plan(plan)
     C, H, W = x.shape[1:]
     O, Ho, Wo = gy.shape[1:]
     Cg, Og = C // p.groups, O // p.groups
     n = lanes(x)
-    Op = (Og + n - 1) // n * n
     m, edge = p.tile, p.taps - 1
     TY, TX = (Ho + m - 1) // m, (Wo + m - 1) // m
-    high, square = min(p.rows, TY), p.taps * p.taps
-    table = _table(min(H, m * high + edge), W, m * TX + edge, n)
-    table_gy = _table(min(Ho, m * high), Wo, m * TX, n)
-    flat = partial.reshape(-1)
-    nothing, least = np.zeros(n, x.dtype), np.full(1, -np.inf, x.dtype)
+    square = p.taps * p.taps
     scratch[p.filter : p.filter + (n + square) * n] = 0
+    gy, x, partial, scratch = pointer(gy), pointer(x), pointer(partial), pointer(scratch)
+    table, table_gy = pointer(table), pointer(table_gy)
+    nothing, least = pointer(nothing), pointer(least)
+    Op = (Og + n - 1) // n * n
     for group in range(p.groups):
         for r0 in range(start, stop, p.rows):
             r1 = min(r0 + p.rows, stop)
@@ -291,37 +350,37 @@ def weight(gy, x, bounds, partial, p, scratch, start, stop, i0, i1):
             step_gy = tiles * Op + n  # a register more: see convolve
             for o in range(0, Og, n):
                 _transform(
-                    gy, group * Og + o, Og - o, p, 0, 0, 0, r0, r1, TY, TX, table_gy,
+                    gy, O, Ho, Wo, group * Og + o, Og - o, p, 0, 0, 0, r0, r1, TY, TX, table_gy,
                     scratch, p.second + o, Op, step_gy,
                 )  # fmt: skip
+            at_m = p.products
             for i in range(i0, i1):
-                width = (bounds[i + 1] - bounds[i]) * n
-                number = panel_count(Og, width // n)
-                first, step = bounds[i] * n, tiles * width + n
-                for c in range(0, width, n):
+                width = bounds[i + 1] - bounds[i]
+                first, step = bounds[i] * n, (width * tiles + 1) * n
+                for v in range(width):
+                    c = first + v * n
                     _transform(
-                        x, group * Cg + first + c, Cg - first - c, p, p.top, p.left, edge,
-                        r0, r1, TY, TX, table, scratch, p.transformed + c, width, step,
+                        x, C, H, W, group * Cg + c, Cg - c, p, p.top, p.left, edge,
+                        r0, r1, TY, TX, table, scratch, p.transformed + v * n, width * n, step,
                     )  # fmt: skip
-                at_m = p.products
-                if p.kept:
-                    at_m += 36 * Op * (bounds[i] - bounds[i0]) * n
-                o = 0
+                if not p.kept:
+                    at_m = p.products
+                number, o = panel_count(Og, width), 0
                 for q in range(number):
-                    rows = panel_rows(Og, width // n, number, q)
+                    rows = panel_rows(Og, width, number, q)
+                    size = rows * width * n
                     for k in range(36):
-                        product(
-                            rows, width // n, scratch, p.second + k * step_gy + o, 1, Op,
-                            scratch, p.transformed + k * step, width, tiles,
-                            scratch, at_m + k * width, 36 * width, r0 > start,
+                        product_over_tiles(
+                            rows, width, scratch, p.second + k * step_gy + o, Op,
+                            scratch, p.transformed + k * step, width * n, tiles,
+                            scratch, at_m + k * size, width * n, n, r0 > start,
                         )  # fmt: skip
                     if r1 == stop:
-                        for row in range(o, min(o + rows, Og)):
-                            at = ((group * Og + row) * Cg + first) * square
-                            at_r = at_m + (row - o) * 36 * width
-                            for c in range(0, width, n):
+                        for row in range(min(rows, Og - o)):
+                            at = ((group * Og + o + row) * Cg + first) * square
+                            for v in range(width):
                                 transform_taps(
-                                    p.taps, scratch, at_r + c, 6 * width, width,
+                                    p.taps, scratch, at_m + (row * width + v) * n, 6 * size, size,
                                     scratch, p.filter, p.taps * n, n,
                                 )  # fmt: skip
                                 # of a row only the taps count: the next one overwrites the others
@@ -330,10 +389,12 @@ def weight(gy, x, bounds, partial, p, scratch, start, stop, i0, i1):
                                     scatter(
                                         scratch, p.filter + t * n, nothing, 0,
                                         scratch, p.spare + t, square, n,
-                                        scratch, p.spare, 0, scratch, least,
+                                        scratch, p.spare, 0, scratch, least, 0,
                                     )  # fmt: skip
-                                count = min(n, Cg - first - c)
-                                copy(flat, at + square * c, scratch, p.spare, square * count)
-                    if p.kept:
-                        at_m += rows * 36 * width
+                                count = min(n, Cg - first - v * n)
+                                to = at + square * v * n
+                                for t in range(0, square * count, n):
+                                    value = load(scratch, p.spare + t)
+                                    store_some(partial, to + t, value, square * count - t)
+                    at_m += 36 * size
                     o += rows

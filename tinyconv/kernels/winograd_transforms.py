@@ -214,11 +214,13 @@ def gather(typingctx, x, at, pitch, count, out, to, table, first):
 
 
 @intrinsic
-def scatter(typingctx, source, at, bias, i, y, to, pitch, count, spare, j, plus, residual, least):
+def scatter(
+    typingctx, source, at, bias, i, y, to, pitch, count, spare, j, plus, residual, least, k
+):  # fmt: skip
     """A register-full of pixels from source[at:], channels from lanes to rows y[to + r pitch :].
 
     Adds bias[i + r], and with ``plus`` what ``residual`` holds at y's place; numbers below
-    least[0] become it (NaN stays). Of the rows only ``count`` are y's; others go to
+    least[k] become it (NaN stays). Of the rows only ``count`` are y's; others go to
     spare[j:].
     """
     vector = Vector(y.dtype)
@@ -227,11 +229,11 @@ def scatter(typingctx, source, at, bias, i, y, to, pitch, count, spare, j, plus,
         emit = _Emitter(context, builder, vector)
         data = [emit.data(signature.args[k], args[k]) for k in (0, 2, 4, 8, 11, 12)]
         read, biases, write, rest, added, least = data
-        _, at, _, i, _, to, pitch, count, _, j, plus, _, _ = args
+        _, at, _, i, _, to, pitch, count, _, j, plus, _, _, floor = args
         bias = emit.load(biases, i)
         rows = [emit.load(read, at, r * emit.lanes) for r in range(emit.lanes)]
         rows = _transpose(emit, [builder.fadd(row, bias) for row in rows])
-        floor = emit.splat(least, ir.Constant(at.type, 0))
+        floor = emit.splat(least, floor)
 
         def end(with_residual):
             place = to
@@ -251,7 +253,7 @@ def scatter(typingctx, source, at, bias, i, y, to, pitch, count, spare, j, plus,
 
     number = types.intp
     kinds = (source, number, bias, number, y, number, number, number, spare, number)
-    return types.void(*kinds, number, residual, least), codegen
+    return types.void(*kinds, number, residual, least, number), codegen
 
 
 @part
@@ -269,59 +271,100 @@ def panel_rows(count, width, number, i):
     return max((i + 1) * steps // number - i * steps // number, 2) * step
 
 
-@intrinsic
-def product(
-    typingctx, rows, width, w, iw, row, step, x, ix, next_x, depth, out, iout, pitch, again
-):
-    """out[r, 0:width] = sum_k w[iw + r row + k step] * x[ix + k next_x :][0:width].
+def _product(over_tiles):
+    """The intrinsic that multiplies R rows of one array by V registers of another:
 
-    For ``rows`` (see ``panel_rows``) rows of ``width`` (at most WIDTH) registers; row r of out
-    begins at iout + r pitch. With ``again`` the sums go on from what ``out`` holds.
+        out[r, v] = sum_k w[r, k] * x[k, v]        r < rows (see ``panel_rows``), v < width <= WIDTH
+
+    Rows are tiles and k runs over channels: row r is the register after row r - 1, channels are
+    its lanes, and the next register-full of them is ``pitch_w`` further. Or with ``over_tiles``
+    rows are channels, next to each other, and k runs over tiles, ``pitch_w`` apart; then with
+    ``again`` the sums go on from what ``out`` holds. Steps of x are ``next_x`` apart, register
+    (r, v) of out is at r ``row`` + v ``pitch``.
     """
-    vector = Vector(out.dtype)
 
-    def codegen(context, builder, signature, args):
-        emit = _Emitter(context, builder, vector)
-        weights, source, result = (emit.data(signature.args[i], args[i]) for i in (2, 6, 10))
-        rows, width, _, iw, row, step, _, ix, next_x, depth, _, iout, pitch, again = args
+    @intrinsic
+    def product(
+        typingctx, rows, width, w, iw, pitch_w, x, ix, next_x, depth, out, iout, row, pitch, again
+    ):
+        vector = Vector(out.dtype)
 
-        def tile(R, V):
-            zero = ir.Constant(emit.kind, [0.0] * emit.lanes)
-            lines, places, at, to = [], [], iw, iout
-            for _ in range(R):
-                lines.append(emit.at(weights, at))
-                places.append(to)
-                at, to = builder.add(at, row), builder.add(to, pitch)
-            with builder.if_else(builder.icmp_signed("!=", again, again.type(0))) as (yes, no):
-                with yes:
-                    held = [emit.load(result, p, v * emit.lanes) for p in places for v in range(V)]
-                    loaded = builder.block
-                with no:
-                    fresh = builder.block
-            sums = []
-            for value in held:
-                phi = builder.phi(emit.kind)
-                phi.add_incoming(value, loaded)
-                phi.add_incoming(zero, fresh)
-                sums.append(phi)
-            loop = _Loop(builder, depth, sums)
-            at_x, at_w = builder.mul(loop.k, next_x), builder.mul(loop.k, step)
-            at_x = builder.add(ix, at_x)
-            values = [emit.load(source, at_x, v * emit.lanes) for v in range(V)]
-            sums = list(loop.carried)
-            for r in range(R):
-                weight = emit.splat(lines[r], at_w)
-                for v in range(V):
-                    sums[r * V + v] = emit.fma(weight, values[v], sums[r * V + v])
-            loop.close(sums)
-            for r in range(R):
-                for v in range(V):
-                    emit.store(loop.carried[r * V + v], result, places[r], v * emit.lanes)
+        def codegen(context, builder, signature, args):
+            emit = _Emitter(context, builder, vector)
+            weights, source, result = (emit.data(signature.args[i], args[i]) for i in (2, 5, 9))
+            rows, width, _, iw, pitch_w, _, ix, next_x, depth = args[:9]
+            _, iout, row, pitch, again = args[9:]
+            lanes = ir.Constant(depth.type, emit.lanes)
 
-        which = builder.add(builder.mul(rows, ir.Constant(rows.type, WIDTH + 1)), width)
-        cases = {R * (WIDTH + 1) + V: functools.partial(tile, R, V) for R, V in _SIZES}
-        _switch(builder, which, cases)
-        return context.get_dummy_value()
+            def step(R, V, at_w, at_x, sums):
+                values = [emit.load(source, at_x, v * emit.lanes) for v in range(V)]
+                sums = list(sums)
+                for r in range(R):
+                    weight = emit.splat(weights, at_w, r if over_tiles else r * emit.lanes)
+                    for v in range(V):
+                        sums[r * V + v] = emit.fma(weight, values[v], sums[r * V + v])
+                return sums
 
-    n = types.intp
-    return types.void(n, n, w, n, n, n, x, n, n, n, out, n, n, n), codegen
+            def along_tiles(R, V, sums):
+                loop = _Loop(builder, depth, sums)
+                at_w = builder.add(iw, builder.mul(loop.k, pitch_w))
+                at_x = builder.add(ix, builder.mul(loop.k, next_x))
+                loop.close(step(R, V, at_w, at_x, loop.carried))
+                return loop.carried
+
+            def along_channels(R, V, sums):
+                above = builder.add(depth, ir.Constant(depth.type, emit.lanes - 1))
+                block = _Loop(builder, builder.sdiv(above, lanes), sums)
+                done = builder.mul(block.k, lanes)
+                left = builder.sub(depth, done)
+                left = builder.select(builder.icmp_signed("<", left, lanes), left, lanes)
+                first_w = builder.add(iw, builder.mul(block.k, pitch_w))
+                first_x = builder.add(ix, builder.mul(done, next_x))
+                loop = _Loop(builder, left, block.carried)
+                at_x = builder.add(first_x, builder.mul(loop.k, next_x))
+                loop.close(step(R, V, builder.add(first_w, loop.k), at_x, loop.carried))
+                block.close(loop.carried)
+                return block.carried
+
+            def tile(R, V):
+                places, at = [], iout
+                for _ in range(R):
+                    cell = at
+                    for _ in range(V):
+                        places.append(cell)
+                        cell = builder.add(cell, pitch)
+                    at = builder.add(at, row)
+                sums = [ir.Constant(emit.kind, [0.0] * emit.lanes)] * len(places)
+                if over_tiles:
+                    sums = before(places, sums)
+                sums = (along_tiles if over_tiles else along_channels)(R, V, sums)
+                for place, value in zip(places, sums):
+                    emit.store(value, result, place)
+
+            def before(places, zeros):
+                more = builder.icmp_signed("!=", again, again.type(0))
+                with builder.if_else(more) as (yes, no):
+                    with yes:
+                        held = [emit.load(result, place) for place in places]
+                        loaded = builder.block
+                    with no:
+                        fresh = builder.block
+                sums = []
+                for value, zero in zip(held, zeros):
+                    sums.append(builder.phi(emit.kind))
+                    sums[-1].add_incoming(value, loaded)
+                    sums[-1].add_incoming(zero, fresh)
+                return sums
+
+            which = builder.add(builder.mul(rows, ir.Constant(rows.type, WIDTH + 1)), width)
+            cases = {R * (WIDTH + 1) + V: functools.partial(tile, R, V) for R, V in _SIZES}
+            _switch(builder, which, cases)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(n, n, w, n, n, x, n, n, n, out, n, n, n, n), codegen
+
+    return product
+
+
+product_over_channels, product_over_tiles = _product(False), _product(True)

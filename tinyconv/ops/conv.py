@@ -7,7 +7,7 @@ import math
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor, is_grad_enabled
-from tinyconv.autograd.deferred import Deferred, Pass, may_wait
+from tinyconv.autograd.deferred import Deferred, Part, Pass, may_wait
 from tinyconv.ops.pointwise import Masked
 
 
@@ -35,11 +35,13 @@ class Conv2d(Function):
 
 
 def _bias_gradient(gy):
-    """The sum over images and pixels; if gy waits for the mask of a ReLU, in one go with that."""
-    if type(gy) is Deferred and not is_grad_enabled():
-        later = gy._later
-        if isinstance(later, Masked) and later.known is None and gy.size:
+    """The sum over images and pixels; if gy waits for the mask of a ReLU or to be copied, in one
+    go with that."""
+    if not is_grad_enabled() and gy.dtype.kind == "f" and gy.shape[0]:
+        later = gy._later if type(gy) is Deferred else None
+        if isinstance(later, (Masked, Part)) and later.known is None:
             return Tensor._wrap(later.sums())
+        return Tensor._wrap(kernels.sums.sum_but(gy.array, 1))
     return gy.sum((0, 2, 3))
 
 

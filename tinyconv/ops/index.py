@@ -39,7 +39,7 @@ class Put(Function):
 
         basic = _is_basic(index)
         if basic and isinstance(index, tuple) and index[:1] == (slice(None),):
-            over_rows(fill, gx, gx.nbytes)
+            over_rows(fill, gx)
             return gx
         gx[...] = 0
         if basic:

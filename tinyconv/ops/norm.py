@@ -68,7 +68,7 @@ class BatchNormGradient(Function):
     materialize_grads = False
     fuses = True
 
-    def forward(ctx, gy, x, w, batch_mean, invstd, eps, shift):
+    def forward(ctx, gy, x, w, batch_mean, invstd, eps, shift=None):
         ctx.eps = eps
         if isinstance(gy, Masked) and gy.known is None:
             gx, gw, gb, gy.known = kernels.batchnorm.through_relu(

@@ -120,10 +120,13 @@ class ReluGradient(Function):
     fuses = True
 
     def forward(ctx, gy, y):
+        ctx.save_for_backward(y)
         if isinstance(gy, Later):
+            masked = gy.masked(y) if gy.known is None and may_wait(y.dtype) else None
+            if masked is not None:
+                return masked
             # a piece of a larger array is read where it lies
             gy = gy.view if isinstance(gy, Part) and gy.known is None else gy.array()
-        ctx.save_for_backward(y)
         return Masked(gy, y) if may_wait(y.dtype) else kernels.activation.relu_gradient(gy, y)
 
     def backward(ctx, ggx):

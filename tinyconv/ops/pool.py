@@ -8,6 +8,11 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
+from tinyconv.autograd.deferred import Later, may_wait
+from tinyconv.ops.pointwise import Masked
+
+#: the window whose gradient may wait
+_PAIRS = kernels.Window.of(2, 2)
 
 
 class MaxPool2d(Function):
@@ -28,10 +33,49 @@ class MaxPool2d(Function):
         return MaxPool2dGradient.apply(gy, chosen, ctx.window, ctx.image)
 
 
+class Scattered(Later):
+    """The gradient of a max pool by 2 x 2, which the mask of a ReLU in front of it may join."""
+
+    __slots__ = ("gy", "chosen", "image")
+
+    def __init__(self, gy, chosen, image):
+        super().__init__(gy.shape[:2] + image, gy.dtype)
+        self.gy, self.chosen, self.image = gy, chosen, image
+
+    def compute(self):
+        return kernels.pool.max_gradient(self.gy, self.chosen, _PAIRS, self.image)
+
+    def masked(self, y):
+        return MaskedScattered(self, y)
+
+
+class MaskedScattered(Masked):
+    __slots__ = ("scattered",)
+
+    def __init__(self, scattered, y):
+        Later.__init__(self, y.shape, y.dtype)
+        self.scattered, self.y = scattered, y
+
+    @property
+    def gy(self):
+        return self.scattered.array()
+
+    def compute(self):
+        self.sums()
+        return self.known
+
+    def sums(self):
+        of = self.scattered
+        self.known, sums = kernels.pool.masked_gradient(of.gy, of.chosen, of.image, self.y)
+        return sums
+
+
 class MaxPool2dGradient(Function):
     def forward(ctx, gy, chosen, window, image):
         ctx.options, ctx.shape = (window, image), gy.shape
         ctx.save_for_backward(chosen)
+        if window == _PAIRS and chosen.ndim == 3 and may_wait(gy.dtype):
+            return Scattered(gy, chosen, image)
         return kernels.pool.max_gradient(gy, chosen, window, image)
 
     def backward(ctx, ggx):
@@ -89,13 +133,13 @@ def avg_pool2d(x, window, output, count_include_pad, divisor_override):
 
 @functools.lru_cache(512)
 def _inverse(window, image, output, count_include_pad, divisor_override, dtype):
-    """1 / the divisor of each window, (Ho, Wo).
+    """1 / the divisor of each window, (Ho, Wo); where all are equal, one number broadcast.
 
     With ``count_include_pad`` a window counts its cells inside the padded image: one that
     hangs over it under ``ceil_mode`` counts fewer than kh kw.
     """
     if divisor_override is not None:
-        return (1 / np.full(output, divisor_override)).astype(dtype)
+        return np.broadcast_to(np.asarray(1 / divisor_override, dtype), output)
     counts = []
     for size, out, k, s, before, after in (
         (image[0], output[0], window.kh, window.sh, window.top, window.bottom),
@@ -106,6 +150,8 @@ def _inverse(window, image, output, count_include_pad, divisor_override, dtype):
         if not count_include_pad:
             start, stop = np.maximum(start, 0), np.minimum(stop, size)
         counts.append(stop - start)
+    if all((count == count[0]).all() for count in counts):
+        return np.broadcast_to(np.asarray(1 / (counts[0][0] * counts[1][0]), dtype), output)
     return (1 / np.outer(*counts)).astype(dtype)
 
 

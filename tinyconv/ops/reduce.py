@@ -4,6 +4,7 @@ Primitives: sum, amax/amin (ties share evenly). Composed: mean, var, std, norm,
 logsumexp; max and min along a dim pick by index (the first of equal ones) and gather.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def _first(x, mask, dims):
 
 
 def _count(shape, dims):
-    return int(np.prod([shape[d] for d in dims]))
+    return math.prod([shape[d] for d in dims])
 
 
 def _without(shape, dims):

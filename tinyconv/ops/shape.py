@@ -81,7 +81,7 @@ class Pad(Function):
             y[i:j][inside] = x[i:j][kept]
 
         if widths and widths[0] == (0, 0):
-            over_rows(fill, y, y.nbytes)
+            over_rows(fill, y)
         else:
             y[...] = value
             y[inside] = x[kept]
