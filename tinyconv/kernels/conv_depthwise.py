@@ -4,13 +4,14 @@ There is nothing to share between filters, so no matrix product: pixels of a row
 each tap one load and one multiply-add. Where a register hangs over the border of the image,
 a mask makes zeros of the lanes outside; so no padded copy is needed.
 
-Undilated 3 x 3 windows of stride 1 and 2 have kernels of their own (``depthwise_forward``,
-``depthwise_gradients``), which read each pixel less often; the kernels here do the others.
+Undilated 3 x 3 windows of stride 1 and 2, padded by 1, have kernels of their own
+(``depthwise_forward``, ``depthwise_gradients``), which read each pixel less often; the kernels
+here do the others.
 """
 
 import numpy as np
 
-from tinyconv.kernels import depthwise_forward, depthwise_gradients, parallel
+from tinyconv.kernels import depthwise_forward, depthwise_gradients, depthwise_masks, parallel
 from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import inlined, kernel
 from tinyconv.kernels.memory import empty
@@ -40,41 +41,44 @@ _PAST_CACHES = 1 << 25
 _FEW = 16
 
 
-def _own(window):
-    """1 or 2, the stride, where the window has a kernel of its own; else 0."""
-    undilated = window.kh == window.kw == 3 and window.dh == window.dw == 1
-    return window.sh if undilated and window.sh == window.sw <= 2 else 0
+def _own(window, image, output):
+    """1 or 2, the stride, where the window has kernels of its own; else 0."""
+    kh, kw, sh, sw, top, _, left, _, dh, dw = window
+    if not (kh == kw == 3 and top == left == dh == dw == 1 and sh == sw <= 2):
+        return 0
+    # padding on the other sides is what it takes to see the whole image
+    return sh if all(-(-size // sh) == outputs for size, outputs in zip(image, output)) else 0
 
 
-def _paired(x_shape, y_shape, dtype):
-    """Whether a register holds two rows of pixels, and of outputs."""
-    return x_shape[3] == y_shape[3] and 2 * x_shape[3] * dtype.itemsize <= BITS // 8
+def _masks(stride, image, dtype):
+    """The table of masks of a window with kernels of its own."""
+    n = BITS // 8 // dtype.itemsize
+    if stride == 1:
+        return depthwise_masks.of_plane(*image, n)
+    return depthwise_masks.of_blocks(image[1], n)
 
 
-def _whole_registers(y):
-    """Whether each row of y is, from an aligned address on, a number of registers."""
-    row = y.shape[3] * y.itemsize
-    return row % (BITS // 8) == 0 and y.ctypes.data % (BITS // 8) == 0
-
-
-def _sizes(x_shape, y_shape):
-    return *x_shape[2:], *y_shape[2:], x_shape[1], y_shape[1]
+def _past_caches(y):
+    """Whether y is to be written past the caches, which takes planes of whole registers."""
+    register = BITS // 8
+    plane = y.shape[2] * y.shape[3] * y.itemsize
+    return y.nbytes >= _PAST_CACHES and plane % register == 0 and y.ctypes.data % register == 0
 
 
 def forward(x, w, bias, window, groups, residual=None, relu=False):
     O = w.shape[0]
-    y = empty((x.shape[0], O, *window.output_shape(*x.shape[2:])), x.dtype)
-    other = y if residual is None else residual
-    arrays = [a.reshape(-1) for a in (x, w, bias, other, y)]
-    rest = [window, _sizes(x.shape, y.shape), (residual is not None, relu)]
-    function, own = _forward, _own(window)
-    if own == 1:
-        function = depthwise_forward.packed
-        if not _paired(x.shape, y.shape, x.dtype):
-            function = depthwise_forward.walk
-            rest.append(y.nbytes >= _PAST_CACHES and _whole_registers(y))
-    elif own == 2:
-        function = depthwise_forward.leap
+    image, output = x.shape[2:], window.output_shape(*x.shape[2:])
+    y = empty((x.shape[0], O, *output), x.dtype)
+    arrays = [a.reshape(-1) for a in (x, w, bias, y if residual is None else residual, y)]
+    rest = (*image, *output, groups, O), (residual is not None, relu)
+    stride = _own(window, image, output)
+    if stride == 0:
+        function, rest = _forward, (window, *rest)
+    elif stride == 1:
+        past = residual is None and _past_caches(y)
+        function, rest = depthwise_forward.flat, (_masks(1, image, x.dtype), *rest, past)
+    else:
+        function, rest = depthwise_forward.leap, (_masks(2, image, x.dtype), *rest)
     parallel.run(
         lambda _, start, stop: function(*arrays, *rest, start, stop),
         parallel.chunks(x.shape[0] * O if y.size else 0, y.size * w[0].size),
@@ -88,11 +92,12 @@ def input_gradient(gy, w, window, groups, image):
         return _turned(gy, w, window, groups, image)
     gx = empty((gy.shape[0], groups, *image), gy.dtype)
     arrays = [a.reshape(-1) for a in (gy, w, gx)]
-    rest = window, _sizes(gx.shape, gy.shape)
-    own = _own(window) == 2 and window.left == 1 and O == groups
-    function = depthwise_gradients.spread_out if own else _input_gradient
+    sizes = *image, *gy.shape[2:], groups, O
+    function, first = _input_gradient, window
+    if O == groups and _own(window, image, gy.shape[2:]):
+        function, first = depthwise_gradients.spread_out, _masks(2, image, gy.dtype)
     parallel.run(
-        lambda _, start, stop: function(*arrays, *rest, start, stop),
+        lambda _, start, stop: function(*arrays, first, sizes, start, stop),
         parallel.chunks(gx.shape[0] * groups if gx.size else 0, gy.size * kh * kw),
     )
     return gx
@@ -112,19 +117,16 @@ def _turned(gy, w, window, groups, image):
 def weight_gradient(gy, x, window, groups):
     N, O = gy.shape[:2]
     kh, kw = window.kh, window.kw
-    own = _own(window)
+    image, output = x.shape[2:], gy.shape[2:]
+    stride = _own(window, image, output)
     # few filters would not keep all threads busy
-    shares = max(1, min(N, -(-_FEW // max(O, 1)))) if own else 1
+    shares = max(1, min(N, -(-_FEW // max(O, 1)))) if stride else 1
     gw = np.empty((shares, O, 1, kh, kw), x.dtype)
     arrays = [a.reshape(-1) for a in (gy, x, gw)]
-    rest = window, _sizes(x.shape, gy.shape)
-    function = _weight_gradient
-    if own:
-        rest = *rest, N, shares
-        function = depthwise_gradients.leap
-        if own == 1:
-            paired = _paired(x.shape, gy.shape, x.dtype)
-            function = depthwise_gradients.packed if paired else depthwise_gradients.walk
+    function, rest = _weight_gradient, (window, (*image, *output, groups, O))
+    if stride:
+        function = depthwise_gradients.flat if stride == 1 else depthwise_gradients.leap
+        rest = _masks(stride, image, x.dtype), rest[1], N, shares
     parallel.run(
         lambda _, start, stop: function(*arrays, *rest, start, stop),
         parallel.chunks(shares * O, gy.size * kh * kw),

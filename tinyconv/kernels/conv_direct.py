@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.kernels import parallel
+from tinyconv.kernels.columns import aligned
 from tinyconv.kernels.conv_direct_weight import weight_gradient
-from tinyconv.kernels.epilogue import finish, put_run
+from tinyconv.kernels.epilogue import finish
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.packing import adjoint_rows, pack_jobs
@@ -25,15 +26,9 @@ from tinyconv.kernels.planes import (
     one_row,
     place,
 )
-from tinyconv.kernels.simd import (
-    BITS,
-    get,
-    lanes,
-    load,
-    put,
-    store_some,
-    zipped,
-)
+from tinyconv.kernels.simd import BITS, lanes, pointer
+from tinyconv.kernels.simd_masks import prefetch
+from tinyconv.kernels.strips import PAIRS, PIECES, WHOLE, cut, put_apart, put_pairs, put_pieces, way
 from tinyconv.kernels.tile import ROWS, WIDTH, multiply, panels
 
 __all__ = ["forward", "input_gradient", "weight_gradient"]
@@ -42,7 +37,11 @@ __all__ = ["forward", "input_gradient", "weight_gradient"]
 class _Plan(NamedTuple):
     grid: object
     planes: np.ndarray  # where each plane begins in the image
-    jobs: np.ndarray  # (phase; first offset, depth, weights, P, Q, h, v, step h, step v)
+    masks: np.ndarray
+    jobs: np.ndarray  # (first offset, depth, weights, way, step h, step v, ...
+    # ... first strip and last of a unit, the same of the last unit)
+    strips: np.ndarray
+    pieces: np.ndarray
     offsets: np.ndarray
     panels: np.ndarray  # (first filter, how many) of all groups, in order
     weights: list  # for each job, which numbers of a filter it uses, in order
@@ -51,17 +50,18 @@ class _Plan(NamedTuple):
 
 @kernel
 def _convolve(
-    x, w, bias, residual, y, g, planes, jobs, table, panels, as_it_lies, add_residual, relu, Ho, Wo,
-    start, stop,
+    x, w, bias, residual, y, g, planes, masks, jobs, strips, pieces, table, panels, as_it_lies,
+    add_residual, relu, Ho, Wo, start, stop,
 ):  # fmt: skip
     """Units start:stop of y = act(conv(x) + bias + residual); all arrays flat."""
     n = lanes(x)
     strip = WIDTH * n
+    line = 64 // x.itemsize
     if as_it_lies:
         space = x
     else:
         space = np.zeros(g.channels * g.planes * g.size + g.pitch + 2 * strip, x.dtype)
-    result = np.empty(2 * ROWS * strip, x.dtype)
+    result = aligned(2 * ROWS * strip, x)
     per_group = len(panels) // g.groups
     O = panels[-1, 0] + panels[-1, 1]
     N = len(y) // (O * Ho * Wo)
@@ -71,109 +71,95 @@ def _convolve(
         block, n0 = where % g.blocks, where // g.blocks * g.images
         n1 = min(n0 + g.images, N)
         u0 = block * g.rows
+        # the last block or the last images may be fewer
+        form = 1 if n1 - n0 < g.images or (g.blocks > 1 and block == g.blocks - 1) else 0
         first, last = per_group * split // g.splits, per_group * (split + 1) // g.splits
+        tiles = 0
+        for j in range(len(jobs)):
+            tiles += (jobs[j, 7 + 2 * form] - jobs[j, 6 + 2 * form]) * (last - first) * g.groups
+        after = (unit + 1) // g.splits if unit + 1 < stop else where
+        ahead, per, lines = _ahead(g, planes, after, where, N, line)
+        asked, share = 0, (lines + tiles - 1) // max(1, tiles)  # of each tile
         for group in range(g.groups):
             base = 0
             if as_it_lies:
                 base = (n0 * g.groups + group) * g.channels * g.size
             elif placed != where or g.groups > 1:
-                place(x, n0, n1, group * g.channels, u0, g, planes, space)
+                place(x, n0, n1, group * g.channels, u0, g, planes, masks, space)
                 placed = where
             for j in range(len(jobs)):
-                job = jobs[j]
-                io, depth, iw, P, Q = job[0], job[1], job[2], job[3], job[4]
-                v, step_v = job[6], job[8]
-                rows = min(g.rows, P - u0)
-                # phases of the columns are made in pairs, so that whole rows can be written
-                pair = step_v == 2 and v == 0 and Wo > 1
-                if rows < 1 or Q < 1 or (step_v == 2 and v == 1):
-                    continue
-                run = ((n1 - n0 - 1) * g.plane_rows + rows - 1) * g.pitch + Q
-                by_rows = step_v == 1 and Q % n == 0 and Q >= 2 * n
+                io, depth, iw, how = jobs[j, 0], jobs[j, 1], jobs[j, 2], jobs[j, 3]
+                s0, s1 = jobs[j, 6 + 2 * form], jobs[j, 7 + 2 * form]
                 for p in range(group * per_group + first, group * per_group + last):
                     o, height = panels[p, 0], panels[p, 1]
-                    t = 0
-                    while t < run:
-                        line, column = t // g.pitch, t % g.pitch
-                        image, line = line // g.plane_rows, line % g.plane_rows
-                        if line >= rows:
-                            t = (image + 1) * g.plane_rows * g.pitch
-                            continue
-                        if column >= Q:
-                            t += g.pitch - column
-                            continue
-                        at = ((n0 + image) * O + o) * Ho
-                        at = (at + job[5] + (u0 + line) * job[7]) * Wo + v + column * step_v
-                        if by_rows:
-                            width = min(WIDTH, (Q - column) // n)
-                        else:
-                            width = min(WIDTH, (run - t + n - 1) // n)
-                            if as_it_lies and t > run - width * n:
-                                # no reading behind the image: the last strip ends where it ends
-                                at -= t - (run - width * n)
-                                t = run - width * n
-                        of = base + t
-                        t += width * n
-                        if by_rows or as_it_lies:
+                    corner = ((n0 * O + o) * Ho + u0 * jobs[j, 4]) * Wo
+                    for s in range(s0, s1):
+                        of, width, at = base + strips[s, 0], strips[s, 1], corner + strips[s, 2]
+                        if asked < lines:
+                            _ask(x, ahead, per, g.H * g.W, asked, min(asked + share, lines), line)
+                            asked += share
+                        if how == WHOLE:
                             multiply(
                                 height, width, w, iw + o * depth, bias, o, space, of, table, io,
                                 depth, y, at, Ho * Wo,
                             )  # fmt: skip
                             if add_residual or relu:
                                 finish(y, residual, at, Ho * Wo, height, width, add_residual, relu)
-                            if by_rows and column + width * n == Q:
-                                t += g.pitch - Q
                             continue
                         multiply(
                             height, width, w, iw + o * depth, bias, o, space, of, table, io, depth,
                             result, 0, strip,
                         )  # fmt: skip
-                        if pair:
+                        if how == PIECES:
+                            put_pieces(
+                                result, strip, height, y, corner, Ho * Wo, residual, add_residual,
+                                relu, pieces, strips[s, 3], strips[s, 4],
+                            )  # fmt: skip
+                        elif how == PAIRS:
                             io2, depth2, iw2 = jobs[j + 1, 0], jobs[j + 1, 1], jobs[j + 1, 2]
                             multiply(
                                 height, width, w, iw2 + o * depth2, bias, o, space, of, table, io2,
                                 depth2, result, ROWS * strip, strip,
                             )  # fmt: skip
-                        _write(
-                            result, strip, height, residual, y, add_residual, relu, pair, at,
-                            O, Ho, Wo, rows, line, column, min(strip, run - of + base), g, job,
-                        )  # fmt: skip
+                            put_pairs(
+                                result, strip, ROWS * strip, height, y, corner, Ho * Wo, pieces,
+                                strips[s, 3], strips[s, 4],
+                            )  # fmt: skip
+                        else:
+                            put_apart(
+                                result, strip, height, y, corner, Ho * Wo, jobs[j, 5], pieces,
+                                strips[s, 3], strips[s, 4],
+                            )  # fmt: skip
 
 
 @part
-def _write(
-    result, strip, height, residual, y, add_residual, relu, pair, at, O, Ho, Wo, rows,
-    line, column, end, g, job,
-):  # fmt: skip
-    """Put one strip of ``height`` filters, which begins at (line, column) of an image and at y[at],
-    where it belongs: a piece of a row at a time."""
-    Q, step_h, step_v = job[4], job[7], job[8]
-    n = lanes(y)
-    done = 0
-    while done < end:
-        count = min(g.pitch - column, end - done)
-        wanted = min(count, Q - column)
-        if line < rows and wanted > 0:
-            for r in range(height):
-                of, to = r * strip + done, at + r * Ho * Wo
-                if step_v == 1:
-                    put_run(y, to, result, of, wanted, residual, add_residual, relu)
-                elif pair:
-                    left = min(2 * wanted, Wo - 2 * column)
-                    for q in range(0, wanted, n):
-                        even, odd = load(result, of + q), load(result, ROWS * strip + of + q)
-                        store_some(y, to + 2 * q, zipped(even, odd, 0), left - 2 * q)
-                        store_some(y, to + 2 * q + n, zipped(even, odd, 1), left - 2 * q - n)
-                else:
-                    for q in range(wanted):
-                        put(y, to + q * step_v, get(result, of + q))
-        done += count
-        at += step_h * Wo - column * step_v
-        column = 0
-        line += 1
-        if line == g.plane_rows:
-            line = 0
-            at += (O * Ho - g.plane_rows * step_h) * Wo
+def _ahead(g, planes, where, now, N, line):
+    """(first number, cache lines of a channel, or of all, and how many lines in all) of x that
+    the next unit lays out, to be asked for beforehand: none if it is the same images again."""
+    if where == now:
+        return 0, 1, 0
+    channels, area = g.channels * g.groups, g.H * g.W
+    block, n0 = where % g.blocks, where // g.blocks * g.images
+    first = n0 * channels * area
+    if g.blocks == 1:
+        per = ((min(n0 + g.images, N) - n0) * channels * area + line - 1) // line
+        return first, per, per
+    u = max(0, planes[0, 0] + block * g.rows * planes[0, 1])
+    per = (min(g.plane_rows * planes[0, 1], g.H - u) * g.W + line - 1) // line
+    return first + u * g.W, per, channels * per
+
+
+@part
+def _ask(x, at, per, pitch, first, stop, line):
+    """Ask for lines first:stop, ``per`` of them in each run, runs ``pitch`` apart."""
+    x = pointer(x)
+    at += first // per * pitch
+    i = first % per
+    for _ in range(stop - first):
+        prefetch(x, at + i * line, 0)
+        i += 1
+        if i == per:
+            i, at = 0, at + pitch
 
 
 @functools.lru_cache(maxsize=512)
@@ -184,14 +170,25 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
     taps = (forward_taps if kind == "forward" else adjoint_taps)(window, *image)
     heights = panels(filters)
     source = image if kind == "forward" else window.output_shape(*image)
-    grid, planes = layout(taps, N, channels, groups, source, itemsize, lanes_, len(heights))
+    grid, planes, masks = layout(taps, N, channels, groups, source, itemsize, lanes_, len(heights))
     lies = _lies_well(window, grid, source, itemsize)
     if lies:
         grid = grid._replace(size=source[1])
     table, starts = offsets(taps, grid)
-    jobs, at = [], 0
+    out = window.output_shape(*image) if kind == "forward" else image
+    # (images, rows above) of a unit, and of the last one
+    units = (grid.images, 0), (N % grid.images or grid.images, (grid.blocks - 1) * grid.rows)
+    jobs, at, strips, pieces = [], 0, [], []
     for job, (first, depth) in zip(taps.jobs, starts):
-        jobs.append((first, depth, at, *job[:6]))
+        bounds, how = [], way(job, out[1], lanes_, lies)
+        for images, above in units:
+            rows = min(grid.rows, job.P - above)
+            some, of = cut(
+                job, grid, how, images, rows, filters * groups, out, lanes_, lies, len(pieces)
+            )
+            bounds += [len(strips), len(strips) + len(some)]
+            strips, pieces = strips + some, pieces + of
+        jobs.append((first, depth, at, how, job.step_h, job.step_v, *bounds))
         at += depth * filters * groups
     every = [(g * filters + o, n) for g in range(groups) for o, n in heights]
     area = window.kh * window.kw
@@ -201,8 +198,10 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
         np.array([c * step + t[0] for c in range(channels) for t in job.taps], np.int64)
         for job in taps.jobs
     ]
-    jobs, every = np.array(jobs, np.int64), np.array(every, np.int64)
-    return _Plan(grid, planes, jobs, table, every, numbers, lies)
+    jobs, strips, pieces, every = (
+        np.array(a or [(0,) * 5], np.int64) for a in (jobs, strips, pieces, every)
+    )
+    return _Plan(grid, planes, masks, jobs, strips, pieces, table, every, numbers, lies)
 
 
 def _run(x, packed, bias, residual, relu, y, plan):
@@ -213,8 +212,9 @@ def _run(x, packed, bias, residual, relu, y, plan):
     other = flat_y if residual is None else residual.reshape(-1)
     parallel.run(
         lambda _, start, stop: _convolve(
-            flat_x, packed, bias, other, flat_y, grid, plan.planes, plan.jobs, plan.offsets,
-            plan.panels, plan.as_it_lies, residual is not None, relu, *y.shape[2:], start, stop,
+            flat_x, packed, bias, other, flat_y, grid, plan.planes, plan.masks, plan.jobs,
+            plan.strips, plan.pieces, plan.offsets, plan.panels, plan.as_it_lies,
+            residual is not None, relu, *y.shape[2:], start, stop,
         ),
         parallel.chunks(units, work),
     )  # fmt: skip

@@ -21,11 +21,29 @@ from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, dot, dot_cell, panels
 _SUMS = 1 << 19
 #: bytes that stay in the first cache beside what else passes through it
 _NEAR = 3 << 13
+#: pixels of a run, about: gradients of one panel stay there
+_RUN = 1100
 
 
 @kernel
 def _weigh(
-    gy, x, sums, g, planes, table, panels, shares, cell, Og, Ho, Wo, as_it_lies, start, stop
+    gy,
+    x,
+    sums,
+    g,
+    planes,
+    masks,
+    table,
+    panels,
+    shares,
+    cell,
+    Og,
+    Ho,
+    Wo,
+    x_lies,
+    gy_lies,
+    start,
+    stop,
 ):
     """Shares start:stop of the weight gradient. Each adds to its own ``sums``, which hold a cell
     for each tile: panel of filters by DOT_TAPS taps."""
@@ -34,11 +52,12 @@ def _weigh(
     N = len(gy) // (O * Ho * Wo)
     area = g.plane_rows * g.pitch
     tiles = (len(table) - 1) // DOT_TAPS
-    if as_it_lies:
-        space, rows, pitch = x, gy, area
-    else:
-        pitch = (g.images * area + n - 1) // n * n
+    space, rows, once = x, gy, (1, 0, 0)
+    if not x_lies:
         space = np.zeros(g.channels * g.planes * g.size + g.pitch + 2 * n, x.dtype)
+    pitch = Ho * Wo
+    if not gy_lies:
+        pitch = (g.images * area + n - 1) // n * n
         rows = np.zeros((panels[-1, 0] + panels[-1, 1]) * pitch, x.dtype)
     for s in range(start, stop):
         to = sums[shares[s, 4]]
@@ -47,20 +66,26 @@ def _weigh(
             n1 = min(n0 + g.images, N)
             u0 = block * g.rows
             count = min(g.rows, Ho - u0)
-            length = ((n1 - n0 - 1) * g.plane_rows + count) * g.pitch
-            length = (length + n - 1) // n * n
+            images, lines, length = once, once, Wo
+            if gy_lies:
+                images, lines = (n1 - n0, O * Ho * Wo, area), (count, Wo, g.pitch)
+            else:
+                length = ((n1 - n0 - 1) * g.plane_rows + count) * g.pitch
+                length = (length + n - 1) // n * n
             for group in range(g.groups):
                 of_x = of_gy = 0
-                if as_it_lies:
-                    of_x, of_gy = (n0 * C + group * g.channels) * area, (n0 * O + group * Og) * area
+                if gy_lies:
+                    of_gy = ((n0 * O + group * Og) * Ho + u0) * Wo
+                if x_lies:
+                    of_x = (n0 * C + group * g.channels) * area
                 else:
-                    place(x, n0, n1, group * g.channels, u0, g, planes, space)
+                    place(x, n0, n1, group * g.channels, u0, g, planes, masks, space)
                 # rows of a few panels stay in the first cache while all taps pass over them
-                some = max(1, _NEAR // (DOT_ROWS * length * x.itemsize))
+                some = max(1, _NEAR // (DOT_ROWS * images[0] * lines[0] * length * x.itemsize))
                 for begin in range(shares[s, 0], shares[s, 1], some):
                     end = min(begin + some, shares[s, 1])
                     for p in range(begin, end):
-                        if not as_it_lies:
+                        if not gy_lies:
                             o, height = panels[p, 0], panels[p, 1]
                             _rows(
                                 gy, n0, n1, group * Og + o, O, height, u0, count, Ho, Wo, g, rows,
@@ -72,7 +97,7 @@ def _weigh(
                             at = ((group * len(panels) + p) * tiles + k) * cell
                             dot(
                                 height, rows, of_gy + o * pitch, pitch, space, of_x, table,
-                                k * DOT_TAPS, length, to, at,
+                                k * DOT_TAPS, images, lines, length, to, at,
                             )  # fmt: skip
 
 
@@ -111,13 +136,16 @@ def _rows(gy, n0, n1, o, O, height, u0, count, Ho, Wo, g, rows, to, pitch, lengt
 
 @functools.lru_cache(maxsize=512)
 def _weight_plan(N, image, channels, filters, groups, window, itemsize):
-    """(grid, planes, offsets, panels, shares, number of partial sums, as it lies)."""
+    """(grid, planes, masks, offsets, panels, shares, number of partial sums, whether x lies as
+    it should, whether gy does)."""
     lanes_ = BITS // (8 * itemsize)
     taps = forward_taps(window, *image)
     heights = panels(filters, DOT_ROWS)
-    grid, planes = layout(taps, N, channels, groups, image, itemsize, lanes_, 1, start=12 * lanes_)
-    lies = is_point(window) and image[0] == 1 and image[1] % lanes_ == 0
-    if lies:
+    limits = dict(start=12 * lanes_, run=_RUN)
+    grid, planes, masks = layout(taps, N, channels, groups, image, itemsize, lanes_, 1, **limits)
+    gy_lies = window.output_shape(*image)[1] % lanes_ == 0
+    x_lies = gy_lies and is_point(window) and image[0] == 1
+    if x_lies:
         grid = grid._replace(size=image[1], images=1, blocks=1, rows=1, plane_rows=1)
     table, _ = offsets(taps, grid)
     K = len(table)
@@ -132,7 +160,17 @@ def _weight_plan(N, image, channels, filters, groups, window, itemsize):
          units * i // sums, units * (i + 1) // sums, i)
         for i in range(sums) for p in range(parts)
     ]  # fmt: skip
-    return grid, planes, table, np.array(heights, np.int64), np.array(shares, np.int64), sums, lies
+    return (
+        grid,
+        planes,
+        masks,
+        table,
+        np.array(heights, np.int64),
+        np.array(shares, np.int64),
+        sums,
+        x_lies,
+        gy_lies,
+    )
 
 
 def weight_gradient(gy, x, window, groups):
@@ -143,14 +181,14 @@ def weight_gradient(gy, x, window, groups):
         return np.zeros(shape, x.dtype)
     x, gy = one_row(x, gy, window)
     plan = _weight_plan(N, x.shape[2:], C // groups, O // groups, groups, window, x.itemsize)
-    grid, planes, table, heights, shares, number, lies = plan
+    grid, planes, masks, table, heights, shares, number, *lie = plan
     cell, tiles = dot_cell(BITS // (8 * x.itemsize)), (len(table) - 1) // DOT_TAPS
     sums = zeros((number, groups * len(heights) * tiles * cell), x.dtype)
     flat_x, flat_gy, image = x.reshape(-1), gy.reshape(-1), gy.shape[2:]
     parallel.run(
         lambda _, start, stop: _weigh(
-            flat_gy, flat_x, sums, grid, planes, table, heights, shares, cell, O // groups,
-            *image, lies, start, stop,
+            flat_gy, flat_x, sums, grid, planes, masks, table, heights, shares, cell, O // groups,
+            *image, *lie, start, stop,
         ),
         parallel.chunks(len(shares), gy.size * shape[1] * window.kh * window.kw),
     )  # fmt: skip

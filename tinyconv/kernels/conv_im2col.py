@@ -15,7 +15,6 @@ from tinyconv.kernels import parallel
 from tinyconv.kernels.columns import aligned, lay
 from tinyconv.kernels.conv_im2col_plan import plan as plan_of
 from tinyconv.kernels.conv_im2col_plan import weight_plan
-from tinyconv.kernels.epilogue import put_run
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.packing import adjoint_rows, pack_jobs
@@ -28,6 +27,8 @@ from tinyconv.kernels.simd import (
     put,
 )
 from tinyconv.kernels.simd_columns import store_apart
+from tinyconv.kernels.simd_masks import between
+from tinyconv.kernels.strips import put_pieces
 from tinyconv.kernels.tile import DOT_TAPS, WIDTH, dot, dot_cell, multiply
 
 #: 1 x 1 filters: images up to so many pixels are taken for a single row
@@ -44,7 +45,7 @@ def _convolve(
     strip = WIDTH * n
     space = aligned(g.channels * g.copies * g.size + strip, x)
     inside = np.empty((g.copies, 2), np.int64)
-    pieces = np.empty((strip, 3), np.int64)
+    pieces = np.empty((strip + WIDTH, 3), np.int64)
     per_group = len(panels) // g.groups
     O = panels[-1, 0] + panels[-1, 1]
     N = len(y) // (O * Ho * Wo)
@@ -75,7 +76,7 @@ def _convolve(
                     span = jobs[j, 10] + u0
                     low = spans[span + (stop_t - 1) // g.pitch, 0]
                     high = spans[span + t // g.pitch, 1]
-                    number = _pieces(pieces, t, stop_t, n1 - n0, u0, O, Ho, Wo, g, jobs[j])
+                    number = _pieces(pieces, t, stop_t, n1 - n0, u0, O, Ho, Wo, g, jobs[j], n)
                     for p in range(first, last):
                         o, height = panels[p, 0], panels[p, 1]
                         multiply(
@@ -93,9 +94,10 @@ def _convolve(
 
 
 @part
-def _pieces(pieces, t, stop, images, u0, O, Ho, Wo, g, job):
+def _pieces(pieces, t, stop, images, u0, O, Ho, Wo, g, job, n):
     """Pixels t:stop of a unit's run, row by row of the images: (where in the strip, how many,
-    where in the output) each; returns how many pieces there are."""
+    where in the output) each, or, where they lie side by side, what ``put_pieces`` asks for;
+    returns how many pieces there are."""
     Q, h, v, step_h, step_v = job[4], job[5], job[6], job[7], job[8]
     row, column = t // g.pitch, t % g.pitch
     image, column = column // g.width, column % g.width
@@ -104,12 +106,15 @@ def _pieces(pieces, t, stop, images, u0, O, Ho, Wo, g, job):
         count = min(g.width - column, end - done)
         if image < images and column < Q:
             at = (image * O * Ho + h + (u0 + row) * step_h) * Wo + v + column * step_v
-            pieces[number, 0], pieces[number, 1], pieces[number, 2] = (
-                done,
-                min(count, Q - column),
-                at,
-            )
-            number += 1
+            wanted = min(count, Q - column)
+            if step_v > 1:
+                pieces[number, 0], pieces[number, 1], pieces[number, 2] = done, wanted, at
+                number += 1
+            else:
+                for of in range(done // n * n, done + wanted, n):
+                    pieces[number, 0], pieces[number, 2] = of, at + of - done
+                    pieces[number, 1] = between(done - of, done + wanted - of, n)
+                    number += 1
         done += count
         column = 0
         image += 1
@@ -124,12 +129,15 @@ def _write(
 ):  # fmt: skip
     """Put one strip of ``filters`` where it belongs."""
     n = lanes(y)
+    if step_v == 1:
+        put_pieces(
+            result, strip, filters, y, at_y, area, residual, add_residual, relu, pieces, 0, number
+        )
+        return
     for i in range(number):
         of, count, at = pieces[i, 0], pieces[i, 1], at_y + pieces[i, 2]
         for _ in range(filters):
-            if step_v == 1:
-                put_run(y, at, result, of, count, residual, add_residual, relu)
-            elif step_v == 2:
+            if step_v == 2:
                 for q in range(0, count, n):
                     store_apart(y, at + 2 * q, load(result, of + q), count - q)
             else:
@@ -155,6 +163,7 @@ def _weigh(gy, x, sums, g, h, copies, copy, table, lines, panels, shares, block,
     tiles = (len(table) - 1) // DOT_TAPS // len(lines)
     blocks = (g.channels + block - 1) // block
     zero = x.dtype.type(0)
+    once = 1, 0, 0
     clear = 0  # channels of ``space`` that were laid out before
     for s in range(start, stop):
         to = sums[shares[s, 4]]
@@ -195,8 +204,8 @@ def _weigh(gy, x, sums, g, h, copies, copy, table, lines, panels, shares, block,
                             for k in range(used if length > 0 else 0):
                                 dot(
                                     panels[p, 1], rows, panels[p, 0] * h.size + first, h.size,
-                                    space, first, table, (i * tiles + k) * DOT_TAPS, length,
-                                    to, at + k * cell,
+                                    space, first, table, (i * tiles + k) * DOT_TAPS, once, once,
+                                    length, to, at + k * cell,
                                 )  # fmt: skip
                             at += tiles * cell
 

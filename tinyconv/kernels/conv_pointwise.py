@@ -1,210 +1,325 @@
-"""1 x 1 convolution without padding: for each pixel a product of weights and channels.
+"""1 x 1 convolution without padding: for each image a product of weights and channels.
 
-No taps, so no rows: the pixels of all images are one long run, cut into strips. A strip of all
-channels is laid side by side once and then meets every filter from a near cache; a few filters
-read it where it lies. With a stride, the pixels that no filter sees are dropped before that.
+No taps, so no rows: an image is a matrix (channels, pixels) that the register tile reads where it
+lies, and so it reads the weights: forward, and across for the input gradient. Only what is left
+of an image behind its last whole register is laid side by side with that of other images first;
+and so are small images, and those that are seen with a stride.
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
-from tinyconv.kernels import conv_direct, parallel
-from tinyconv.kernels.epilogue import finish, put_run
-from tinyconv.kernels.geometry import Window
+from tinyconv.kernels import parallel
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
-from tinyconv.kernels.packing import adjoint_rows, pack_panels
+from tinyconv.kernels.pointwise_weight import weight_gradient
 from tinyconv.kernels.simd import (
     BITS,
+    add,
     copy_rows,
     get,
     lanes,
+    load_some,
+    pointer,
+    positive,
     put,
+    splat,
+    store,
+    store_some,
+    zeros,
+    zipped,
 )
-from tinyconv.kernels.tile import ROWS, WIDTH, multiply, panels
+from tinyconv.kernels.tile import ROWS, WIDTH
+from tinyconv.kernels.tile_product import multiply_runs
 
-#: filters from which laying strips side by side costs less than it saves
-_FILTERS = 32
+__all__ = ["forward", "input_gradient", "weight_gradient"]
+
 #: units of work to aim at
 _UNITS = 8
+#: bytes and pixels that are laid out at a time: they stay in the L2 cache
+_BUDGET, _BLOCK = 1 << 18, 240
+#: bytes of an image that are worked on at a time where they lie; few filters are soon done with
+#: them, and want longer runs
+_NEAR, _NEAR_FEW = 1 << 17, 1 << 18
+
+
+class _Points(NamedTuple):
+    """How the kernel walks the images: integers that it reads by name."""
+
+    channels: int  # of a group
+    filters: int  # of a group
+    groups: int
+    area: int  # pixels of an image that are seen
+    near: int  # registers of an image at a time
+    shift: int  # the binary logarithm of how many cache lines they span
+    rest: int  # so many of them, the last ones, are laid out
+    together: int  # of so many images side by side
+    block: int  # so many pixels at a time
+    pitch: int  # from one channel to the next, laid out
+    H: int
+    W: int
+    Wo: int
+    sh: int
+    sw: int
+    row: int  # from one filter's weights to the next's
+    step: int  # and from one channel's
 
 
 @kernel
-def _convolve(
-    x, w, bias, residual, y, N, C, O, area, groups, table, panels, splits, packing, add_residual,
-    relu, start, stop,
-):  # fmt: skip
-    """Units start:stop of y = act(w x + bias + residual); all arrays flat, ``area`` pixels to an
-    image; a unit is a strip of pixels and a share of each group's filters."""
+def _convolve(x, w, bias, residual, y, g, units, add_residual, relu, start, stop):
+    """Units start:stop of y = act(w x + bias + residual); all arrays flat.
+
+    units: (first image, stop, first register of an image, stop, first filter, stop).
+    """
     n = lanes(x)
     strip = WIDTH * n
-    Cg = C // groups
-    per_group = len(panels) // groups
-    space = np.zeros(Cg * strip, x.dtype)
+    C, O = g.channels * g.groups, g.filters * g.groups
+    laid = np.empty(g.channels * g.pitch, x.dtype)
     result = np.empty(ROWS * strip, x.dtype)
-    for unit in range(start, stop):
-        t, split = unit // splits * strip, unit % splits
-        count = min(strip, N * area - t)
-        width = (count + n - 1) // n
-        image, pixel = t // area, t % area
-        whole = pixel + strip <= area and count == strip
-        first, last = per_group * split // splits, per_group * (split + 1) // splits
-        for group in range(groups):
-            of = (image * C + group * Cg) * area + pixel
-            if packing or not whole:
-                _lay(x, of, pixel, C, Cg, area, count, space)
-            for p in range(group * per_group + first, group * per_group + last):
-                o, height = panels[p, 0], panels[p, 1]
-                at = (image * O + o) * area + pixel
-                if not whole:
-                    multiply(
-                        height, width, w, o * Cg, bias, o, space, 0, table, Cg, Cg, result, 0, strip
-                    )
-                    _write(
-                        result,
-                        strip,
-                        height,
-                        residual,
-                        y,
-                        at,
-                        pixel,
-                        O,
-                        area,
-                        count,
-                        add_residual,
-                        relu,
-                    )
-                    continue
-                if packing:
-                    multiply(
-                        height, width, w, o * Cg, bias, o, space, 0, table, Cg, Cg, y, at, area
-                    )
+    firsts = np.empty(O * n, x.dtype)
+    for o in range(O):
+        store(firsts, o * n, splat(bias, o))
+    px, pw, py, pother = pointer(x), pointer(w), pointer(y), pointer(residual)
+    plaid, presult, pfirsts = pointer(laid), pointer(result), pointer(firsts)
+    for u in range(start, stop):
+        n0, n1, r0, r1, m0, m1 = units[u]
+        panels = (m1 - m0 + ROWS - 1) // ROWS
+        cuts = (r1 - r0 + g.near - 1) // g.near
+        whole = (n1 - n0) * cuts
+        others = per = 0
+        if r0 == 0 and g.rest > 0:
+            run = g.together * g.rest
+            per = (run + g.block - 1) // g.block
+            last = (n1 - n0) % g.together * g.rest
+            others = (n1 - n0) // g.together * per + (last + g.block - 1) // g.block
+        for group in range(g.groups):
+            o0, c0 = group * g.filters, group * g.channels
+            w0 = o0 * g.channels
+            for b in range(whole + others):
+                # a matrix of pixels t to t + count of those that images from n2 on have each
+                # behind their first ``off``; what the next one needs lies at ``soon``
+                soon = shift = ask = columns = across = 0
+                if b < whole:
+                    n2, off, span, k = n0 + b // cuts, 0, g.area, b % cuts
+                    t = (r0 + (r1 - r0) * k // cuts) * n
+                    count = (r0 + (r1 - r0) * (k + 1) // cuts) * n - t
+                    source, row, of = px, g.area, (n2 * C + c0) * g.area + t
+                    if b + 1 < whole:
+                        soon, shift, ask = of + count, g.shift, 1
+                        if k + 1 == cuts:
+                            soon = ((n2 + 1) * C + c0) * g.area + r0 * n
                 else:
-                    multiply(height, width, w, o * Cg, bias, o, x, of, table, 0, Cg, y, at, area)
-                if add_residual or relu:
-                    finish(y, residual, at, area, height, width, add_residual, relu)
+                    k = b - whole
+                    n2, off, span, t = n0 + k // per * g.together, g.area - g.rest, g.rest, 0
+                    t = k % per * g.block
+                    count = min(g.block, min(n1 - n2, g.together) * g.rest - t)
+                    source, row, of = plaid, g.pitch, 0
+                    _lay(px, n2, group, t, count, g, plaid)
+                    if g.rest == g.area and g.together == 1 and k + 1 < others:
+                        n3, t3 = n2, t + count
+                        if t3 == g.area:
+                            n3, t3 = n2 + 1, 0
+                        soon = (n3 * C + c0) * g.H * g.W
+                        if g.sh * g.sw == 1:
+                            soon, shift, ask = soon + t3, 4, 1
+                        else:
+                            soon += t3 // g.Wo * g.sh * g.W
+                            across = g.W // n + 1
+                            columns = min(g.area - t3, g.block) // g.Wo * across
+                registers = (count + n - 1) // n
+                strips = (registers + WIDTH - 1) // WIDTH
+                tiles = strips * panels
+                rate = (ask << 16 + shift) // tiles
+                for p in range(panels):
+                    m, end = m0 + (m1 - m0) * p // panels, m0 + (m1 - m0) * (p + 1) // panels
+                    for k in range(strips):
+                        s = registers * k // strips * n
+                        width = min(count, registers * (k + 1) // strips * n) - s
+                        pixel = off + (t + s) % span
+                        at = ((n2 + (t + s) // span) * O + o0 + m) * g.area + pixel
+                        apart = pixel + width > g.area
+                        target, to, row_y = py, at, g.area
+                        if apart:
+                            target, to, row_y = presult, 0, strip
+                        tile = p * strips + k
+                        later, line = soon, tile * rate * g.channels
+                        if columns > 0:
+                            # a line of a row that is seen, in every channel
+                            column, parts = tile * columns // tiles, max(1, tiles // columns)
+                            later += column // across * g.sh * g.W + column % across * n
+                            rate = 65536 // parts
+                            part = tile - (column * tiles + columns - 1) // columns
+                            line = part * rate * g.channels
+                        multiply_runs(
+                            end - m, width, pw, w0 + m * g.row, g.row, g.step,
+                            source, of + s, row, g.channels, 1, 0, 0, pfirsts, (o0 + m) * n, n, 0,
+                            target, to, row_y, px, later, g.H * g.W, shift, line, rate,
+                        )  # fmt: skip
+                        if apart or add_residual or relu:
+                            _finish(
+                                target, to, row_y, end - m, pother, py, at, pixel, width, O, g,
+                                add_residual, relu,
+                            )  # fmt: skip
 
 
 @part
-def _lay(x, of, pixel, C, Cg, area, count, space):
-    """Lay ``count`` pixels of Cg channels from x[of] on side by side, over the ends of images."""
-    strip = WIDTH * lanes(x)
+def _lay(x, image, group, t, count, g, laid):
+    """Lay ``count`` pixels side by side, from number t on of those that images have each among
+    their last ``rest``."""
     done = 0
     while done < count:
-        some = min(count - done, area - pixel)
-        copy_rows(space, done, strip, x, of, area, 1, Cg, some)
-        of += C * area - pixel
-        pixel = 0
+        pixel = g.area - g.rest + (t + done) % g.rest
+        some = min(count - done, g.area - pixel)
+        first = ((image + (t + done) // g.rest) * g.groups + group) * g.channels
+        line, column = pixel // g.Wo, pixel % g.Wo
+        some = min(some, g.Wo - column)
+        of = (first * g.H + line * g.sh) * g.W + column * g.sw
+        copy_rows(laid, done, g.pitch, x, of, g.H * g.W, g.sw, g.channels, some)
         done += some
 
 
 @part
-def _write(result, strip, height, residual, y, at, pixel, O, area, count, add_residual, relu):
-    """Put a strip that goes over the end of an image where it belongs."""
+def _finish(result, of, pitch, height, residual, y, at, pixel, count, O, g, add_residual, relu):
+    """Put ``height`` rows of a strip, which may go over the end of an image, where they belong."""
+    n = lanes(y)
     done = 0
     while done < count:
-        some = min(count - done, area - pixel)
+        some = min(count - done, g.area - pixel)
         for r in range(height):
-            of, to = r * strip + done, at + r * area
-            put_run(y, to, result, of, some, residual, add_residual, relu)
-        at += O * area - pixel
-        pixel = 0
+            for q in range(0, some, n):
+                left, to = some - q, at + r * g.area + q
+                value = load_some(result, of + r * pitch + done + q, left)
+                if add_residual:
+                    value = add(value, load_some(residual, to, left))
+                if relu:
+                    value = positive(value)
+                store_some(y, to, value, left)
+        at += (O + 1) * g.area - pixel - g.rest
+        pixel = g.area - g.rest
         done += some
 
 
-@functools.lru_cache(maxsize=256)
-def _plan(N, channels, filters, groups, area, itemsize):
-    """(offsets where it lies and then side by side, panels, splits, packing, rows, depths)."""
-    strip = WIDTH * BITS // (8 * itemsize)
-    heights = panels(filters)
-    every = [(g * filters + o, n) for g in range(groups) for o, n in heights]
-    table = [c * area for c in range(channels)] + [c * strip for c in range(channels)]
-    strips = -(-N * area // strip)
-    splits = max(1, min(len(heights), _UNITS // strips))
-    # channels a power of two apart fall into the same places of a cache
-    packing = filters >= _FILTERS or area * itemsize % 1024 == 0
-    return np.array(table, np.int64), np.array(every, np.int64), splits, strips * splits, packing
+def _cost(pixels, lanes):
+    """What a run of pixels costs, in pixels: it is computed three registers at a time, and fewer
+    take longer than their share."""
+    registers = -(-pixels // lanes)
+    strips = -(-registers // WIDTH)
+    widths = [registers * (k + 1) // strips - registers * k // strips for k in range(strips)]
+    return lanes * sum((0, 1.6, 2.1, 3)[width] for width in widths)
 
 
-def _run(x, w, rows, depths, bias, groups, y, residual, relu):
-    N, O, H, W = y.shape
+@functools.lru_cache(maxsize=512)
+def _plan(N, channels, filters, groups, image, out, strides, itemsize, adjoint):
+    """(grid, units)"""
+    n = BITS // (8 * itemsize)
+    area = out[0] * out[1]
+    registers = area // n
+    if registers < WIDTH and area % n or strides != (1, 1):
+        registers = 0
+    rest = area - registers * n
+    panels = -(-filters // ROWS)
+
+    def time(cut):
+        """Of the largest unit: what is computed, and what is read."""
+        images, pieces, rows = cut
+        most, heights = -(-N // images), -(-panels // rows)
+        pixels = most * _cost(-(-registers // pieces) * n, n) + _cost(most * rest, n)
+        return pixels * heights * ROWS + (pixels + heights * ROWS) * 4
+
+    parts = 8, 4, 2, 1
+    cuts = [(i, p, r) for i in parts for p in parts for r in parts if i * p * r <= _UNITS]
+    most = N, max(1, registers // WIDTH), panels
+    cuts = [cut for cut in cuts if all(a <= b for a, b in zip(cut, most))]
+    images, pieces, rows = min(cuts, key=time)
+    units = [
+        (N * i // images, N * (i + 1) // images, registers * p // pieces,
+         registers * (p + 1) // pieces, filters * r // rows, filters * (r + 1) // rows)
+        for i in range(images) for p in range(pieces) for r in range(rows)
+    ]  # fmt: skip
+    most = -(-N // images)
+    together = 1 if rest >= 4 * WIDTH * n else max(1, min(most, _BLOCK // max(rest, 1)))
+    run = together * rest
+    block = max(n, min(_BLOCK, _BUDGET // (channels * itemsize)))
+    if together == 1 and strides != (1, 1):
+        block = max(1, block // out[1]) * out[1]
+    else:
+        block = -(-run // max(1, -(-run // block)))
+        block = max(1, -(-block // n)) * n
+    most = _NEAR if panels > 3 else _NEAR_FEW
+    near, shift = next(
+        (r, s) for r, s in ((15, 4), (6, 3), (3, 2)) if r == 3 or channels * r * 64 <= most
+    )
+    # an odd number of cache lines from channel to channel
+    line = 64 // itemsize
+    pitch = (-(-block // line) | 1) * line
+    if strides == (1, 1):  # rows mean nothing
+        image, out = (1, area), (1, area)
+    row, step = (1, filters) if adjoint else (channels, 1)
+    g = _Points(
+        channels, filters, groups, area, near, shift, rest, together, block, pitch, *image, out[1],
+        *strides, row, step,
+    )  # fmt: skip
+    return g, np.array(units, np.int64)
+
+
+def _run(x, w, bias, groups, y, residual, relu, strides, adjoint):
     if not y.size:
         return y
-    C = x.shape[1]
-    table, every, splits, units, packing = _plan(
-        N, C // groups, O // groups, groups, H * W, x.itemsize
-    )
-    packed = pack_panels(w, every, rows, depths)
-    arrays = [a.reshape(-1) for a in (x, packed, bias, y if residual is None else residual, y)]
-    rest = N, C, O, H * W, groups, table, every, splits, packing, residual is not None, relu
+    N, C = x.shape[:2]
+    g, units = _plan(
+        N, C // groups, y.shape[1] // groups, groups, x.shape[2:], y.shape[2:], strides,
+        x.itemsize, adjoint,
+    )  # fmt: skip
+    arrays = [a.reshape(-1) for a in (x, w, bias, y if residual is None else residual, y)]
+    rest = g, units, residual is not None, relu
     parallel.run(
         lambda _, start, stop: _convolve(*arrays, *rest, start, stop),
-        parallel.chunks(units, y.size * (C // groups)),
+        parallel.chunks(len(units), y.size * (C // groups)),
     )
     return y
 
 
 @kernel
-def _thin(x, thin, W, area, Ho, Wo, sh, sw, start, stop):
-    """Planes start:stop of every sh-th row's every sw-th pixel."""
-    for plane in range(start, stop):
-        at = plane * Ho * Wo
-        copy_rows(thin, at, Wo, x, plane * area, sh * W, sw, Ho, Wo)
-
-
-@kernel
 def _spread(thin, x, W, area, Ho, Wo, sh, sw, start, stop):
     """Planes start:stop of the pixels put back where they came from, zeros elsewhere."""
+    n = lanes(x)
+    none = zeros(x)
     for plane in range(start, stop):
-        x[plane * area : (plane + 1) * area] = 0
-        for p in range(Ho):
-            at, of = plane * area + p * sh * W, (plane * Ho + p) * Wo
-            for q in range(Wo):
-                put(x, at + q * sw, get(thin, of + q))
-
-
-def _move(body, large, thin, window):
-    """``thin`` (N, C, Ho, Wo) from ``large`` or back."""
-    H, W = large.shape[2:]
-    arrays = (large, thin) if body is _thin else (thin, large)
-    flat = [a.reshape(-1) for a in arrays]
-    rest = W, H * W, *thin.shape[2:], window.sh, window.sw
-    parallel.run(
-        lambda _, start, stop: body(*flat, *rest, start, stop),
-        parallel.chunks(large.shape[0] * large.shape[1], large.nbytes),
-    )
-
-
-def _thinned(x, window):
-    """What a convolution with this stride sees of x."""
-    if window.sh == window.sw == 1:
-        return x
-    thin = empty((*x.shape[:2], *window.output_shape(*x.shape[2:])), x.dtype)
-    _move(_thin, x, thin, window)
-    return thin
+        for h in range(area // W):
+            at, of = plane * area + h * W, (plane * Ho + h // sh) * Wo
+            seen = h % sh == 0
+            if seen and sw == 2:
+                for q in range(0, W, 2 * n):
+                    value = load_some(thin, of + q // 2, min(n, Wo - q // 2))
+                    store_some(x, at + q, zipped(value, none, 0), min(n, W - q))
+                    if q + n < W:
+                        store_some(x, at + q + n, zipped(value, none, 1), min(n, W - q - n))
+                continue
+            for q in range(0, W, n):
+                store_some(x, at + q, none, min(n, W - q))
+            if seen:
+                for q in range(Wo):
+                    put(x, at + q * sw, get(thin, of + q))
 
 
 def forward(x, w, bias, window, groups, residual=None, relu=False):
-    O, Cg = w.shape[:2]
-    x = _thinned(x, window)
-    y = empty((x.shape[0], O, *x.shape[2:]), x.dtype)
-    return _run(x, w, np.arange(O) * Cg, np.arange(Cg), bias, groups, y, residual, relu)
+    y = empty((x.shape[0], w.shape[0], *window.output_shape(*x.shape[2:])), x.dtype)
+    return _run(x, w, bias, groups, y, residual, relu, (window.sh, window.sw), False)
 
 
 def input_gradient(gy, w, window, groups, image):
-    O, Cg = w.shape[:2]
-    N, Og = gy.shape[0], O // groups
-    thin = empty((N, Cg * groups, *gy.shape[2:]), gy.dtype)
-    rows = adjoint_rows(w, groups)
-    bias = np.zeros(Cg * groups, gy.dtype)
-    _run(gy, w, rows, np.arange(Og) * Cg, bias, groups, thin, None, False)
+    N, C = gy.shape[0], w.shape[1] * groups
+    thin = empty((N, C, *gy.shape[2:]), gy.dtype)
+    _run(gy, w, np.zeros(C, gy.dtype), groups, thin, None, False, (1, 1), True)
     if window.sh == window.sw == 1:
         return thin
-    gx = empty((N, Cg * groups, *image), gy.dtype)
-    _move(_spread, gx, thin, window)
+    gx = empty((N, C, *image), gy.dtype)
+    (H, W), (Ho, Wo) = image, gy.shape[2:]
+    flat = thin.reshape(-1), gx.reshape(-1)
+    parallel.run(
+        lambda _, start, stop: _spread(*flat, W, H * W, Ho, Wo, window.sh, window.sw, start, stop),
+        parallel.chunks(N * C, gx.nbytes),
+    )
     return gx
-
-
-def weight_gradient(gy, x, window, groups):
-    return conv_direct.weight_gradient(gy, _thinned(x, window), Window.of(1), groups)

@@ -1,15 +1,15 @@
-"""Depthwise convolution with 3 x 3 windows, undilated, of stride 1 and 2; any padding.
+"""Depthwise convolution with 3 x 3 windows, padded by 1, of stride 1 and 2.
 
-Three ways to fill registers with pixels:
+- Stride 1: the plane is read from end to end as if it were one row, a register at a time. What
+  a column of weights gives to a register is summed up first, from the pixels above, at and below;
+  the sums of the left and of the right column then move by a lane, into or out of the
+  neighbouring registers, and where a row ends a mask leaves them out.
+- Stride 2: a block of columns is walked down. Each two registers of a row are parted into even
+  and odd pixels; where outputs take at most half a register the other one is of the next row but
+  one. The last row of pixels of an output is the first one of the next: what it gives there
+  waits in a register.
 
-- stride 1: a block of columns is walked down row by row. Three registers of a row (the block,
-  and one pixel to either side) meet all nine weights; what they give belongs to three rows of
-  outputs, the sums of which wait in registers.
-- stride 1, planes of at most half a register's width: two rows make a register.
-- stride 2: each two registers of a row are parted into even and odd pixels; where a row is a
-  single register, the other one is of the next row but one, and belongs to the next output.
-
-Lanes that hang over the border of the image are masked, so no padded copy is needed.
+Neither needs a padded copy of the image, nor counts rows or columns: ``depthwise_masks``.
 """
 
 from tinyconv.kernels.jit import inlined, kernel, part
@@ -17,323 +17,244 @@ from tinyconv.kernels.simd import (
     add,
     evens,
     fma,
+    get,
     lanes,
     load,
+    load_some,
     pointer,
-    positive,
     splat,
     store,
+    store_some,
     zeros,
 )
 from tinyconv.kernels.simd_masks import (
-    between,
+    add_masked,
+    at_least,
+    but_first,
     fence,
+    halves,
+    last_and,
     load_masked,
+    lowest,
     odds,
     prefetch,
-    raised,
     store_masked,
     stream,
 )
 
-#: how many numbers of a plane are walked, block by block of columns, before the next rows
-CHUNK = 4096
 #: how many numbers ahead memory is asked for
-AHEAD = 1024
+AHEAD = 2048
 
 
 @inlined
-def three(array, k):
-    """array[k : k + 3], each in all lanes of a register."""
-    return splat(array, k), splat(array, k + 1), splat(array, k + 2)
-
-
-@inlined
-def gather_row(x, at, masks, inside):
-    """What the three taps of a row of weights see from ``at`` on."""
-    if inside:
-        return load(x, at), load(x, at + 1), load(x, at + 2)
+def columns_of(w, o):
+    """The three columns of weights of filter o, each number in all lanes of a register."""
+    k = o * 9
     return (
-        load_masked(x, at, masks[0]),
-        load_masked(x, at + 1, masks[1]),
-        load_masked(x, at + 2, masks[2]),
+        (splat(w, k), splat(w, k + 3), splat(w, k + 6)),
+        (splat(w, k + 1), splat(w, k + 4), splat(w, k + 7)),
+        (splat(w, k + 2), splat(w, k + 5), splat(w, k + 8)),
     )
 
 
 @inlined
-def masks_of_row(x, q, g, W, Wo):
-    """Which lanes each tap may read, for the outputs from column q on."""
-    n, v, count = lanes(x), q - g.left, Wo - q
-    return (
-        between(-v, min(W - v, count), n),
-        between(-v - 1, min(W - v - 1, count), n),
-        between(-v - 2, min(W - v - 2, count), n),
-    )
-
-
-@inlined
-def dot(weights, seen, value):
+def _dot(weights, seen, value):
     """value + the three products."""
     value = fma(weights[0], seen[0], value)
     value = fma(weights[1], seen[1], value)
     return fma(weights[2], seen[2], value)
 
 
+@inlined
+def _floor(x, residual, epilogue):
+    """What outputs are at least, before a residual is added."""
+    return zeros(x) if epilogue[1] and not epilogue[0] else lowest(x)
+
+
+@part
+def _add_plane(y, residual, at, size, epilogue):
+    """Add the residual to a plane that the cache still holds."""
+    floor = zeros(y) if epilogue[1] else lowest(y)
+    for p in range(at, at + size, lanes(y)):
+        count = at + size - p
+        value = add(load_some(y, p, count), load_some(residual, p, count))
+        store_some(y, p, at_least(value, floor), count)
+
+
+# -- stride 1 -------------------------------------------------------------------------------
+@part
+def interior(n, H, W):
+    """Of the registers of a plane: how many they are; the first of those that, with the rows
+    above and below, are all pixels, and the end of these."""
+    count, begin = (H * W + n - 1) // n, (W + n - 1) // n
+    return count, begin, max(begin, min((H * W - W) // n, H * W // n - 1))
+
+
+@inlined
+def rows_around(x, at, W, masks, k, inside):
+    """The pixels above, at and below a register's place."""
+    if inside:
+        return load(x, at - W), load(x, at), load(x, at + W)
+    return (
+        load_masked(x, at - W, get(masks, k + 2)),
+        load_masked(x, at, get(masks, k + 3)),
+        load_masked(x, at + W, get(masks, k + 4)),
+    )
+
+
 @kernel
-def walk(x, w, bias, residual, y, g, sizes, epilogue, past, start, stop):
+def flat(x, w, bias, residual, y, masks, sizes, epilogue, past, start, stop):
     """Stride 1. Planes start:stop of y, which is N x O of them; all arrays flat.
 
-    ``past``: y is larger than the caches, and each of its registers is whole.
+    ``past``: y is larger than the caches, its planes are whole registers, no residual.
     """
     x, w, bias = pointer(x), pointer(w), pointer(bias)
-    residual, y = pointer(residual), pointer(y)
-    H, W, Ho, Wo, C, O = sizes
-    n = lanes(x)
-    rows = max(4, CHUNK // max(W, 1))
+    residual, y, masks = pointer(residual), pointer(y), pointer(masks)
+    H, W, _, _, C, O = sizes
+    count, begin, end = interior(lanes(x), H, W)
+    floor = _floor(x, residual, epilogue)
+    last, size = 5 * (count - 1), H * W
     for plane in range(start, stop):
         o = plane % O
-        of, out = (plane if O == C else plane // (O // C)) * H * W, plane * Ho * Wo
-        taps = three(w, o * 9), three(w, o * 9 + 3), three(w, o * 9 + 6)
-        base = splat(bias, o)
-        for low in range(0, Ho, rows):
-            high = min(low + rows, Ho)
-            for q in range(0, Wo, n):
-                block = of, out, q, low, high
-                v = q - g.left
-                if v >= 0 and v + 2 + n <= W and q + n <= Wo:
-                    _walk_down(x, residual, y, taps, base, block, g, sizes, epilogue, past, True)
-                else:
-                    _walk_down(x, residual, y, taps, base, block, g, sizes, epilogue, past, False)
+        weights, base = columns_of(w, o), splat(bias, o)
+        of, out = (plane if O == C else plane // (O // C)) * size, plane * size
+        arrays = x, y, masks, of, out
+        # the sums of the register before, of the left column, of what it gets but from the
+        # register that follows, and of the right column
+        sums = zeros(x), zeros(x), zeros(x)
+        sums = _along(arrays, weights, base, floor, sums, W, 0, begin, past, False)
+        sums = _along(arrays, weights, base, floor, sums, W, begin, end, past, True)
+        sums = _along(arrays, weights, base, floor, sums, W, end, count, past, False)
+        value = add_masked(sums[1], but_first(sums[2], zeros(x)), get(masks, last + 1))
+        p = out + (count - 1) * lanes(x)
+        store_masked(y, p, at_least(value, floor), get(masks, last + 3))
+        if epilogue[0]:
+            _add_plane(y, residual, out, size, epilogue)
     if past:
         fence()
 
 
 @inlined
-def _walk_down(x, residual, y, taps, base, block, g, sizes, epilogue, past, inside):
-    """Outputs of rows low:high, in one block of columns."""
-    of, out, q, low, high = block
-    H, W, Ho, Wo, C, O = sizes
-    masks = masks_of_row(x, q, g, W, Wo)
-    keep = between(0, Wo - q, lanes(x))
-    # the sums of the outputs whose last, middle and first row of pixels this is
-    last, middle = base, base
-    for h in range(low - g.top, high - g.top + 2):
-        first = base
-        if h >= 0 and h < H:
-            at = of + h * W + q
-            prefetch(x, at + AHEAD, 0)
-            row = gather_row(x, at - g.left, masks, inside)
-            last = dot(taps[2], row, last)
-            middle = dot(taps[1], row, middle)
-            first = dot(taps[0], row, first)
-        p = h + g.top - 2
-        if p >= low:
-            at = out + p * Wo + q
-            value = _finished(residual, at, last, keep, epilogue)
-            if past:
-                stream(y, at, value)
-            else:
-                prefetch(y, at + AHEAD, 1)
-                if inside:
-                    store(y, at, value)
-                else:
-                    store_masked(y, at, value, keep)
-        last, middle = middle, first
-
-
-@inlined
-def _finished(residual, at, value, keep, epilogue):
-    if epilogue[0]:
-        value = add(value, load_masked(residual, at, keep))
-    return positive(value) if epilogue[1] else value
-
-
-# -- planes of which a register holds two rows ----------------------------------------------
-@inlined
-def masks_of_pair(x, g, W):
-    """Which lanes each tap may read, of two rows; and which lanes are of the first row."""
+def _along(arrays, weights, base, floor, sums, W, begin, end, past, inside):
+    """Registers begin:end of a plane; stores those one before."""
+    x, y, masks, of, out = arrays
+    left, value, right = sums
     n = lanes(x)
-    a, b, c = (
-        between(g.left, W + g.left, W),
-        between(g.left - 1, W + g.left - 1, W),
-        between(g.left - 2, W + g.left - 2, W),
-    )
-    return (a | a << W, b | b << W, c | c << W), between(0, W, n)
-
-
-@inlined
-def gather_pair(x, of, h, masks, upper, H, W, left, inside):
-    """What the three taps of a row of weights see of rows h and h + 1."""
-    at = of + h * W - left
-    if inside:
-        return gather_row(x, at, masks, False)
-    seen = 0
-    if h >= 0 and h < H:
-        seen = upper
-    if h >= -1 and h + 1 < H:
-        seen |= upper << W
-    return gather_row(x, at, (masks[0] & seen, masks[1] & seen, masks[2] & seen), False)
-
-
-@kernel
-def packed(x, w, bias, residual, y, g, sizes, epilogue, start, stop):
-    """Stride 1, Wo == W, two rows to a register: planes start:stop of y."""
-    x, w, bias = pointer(x), pointer(w), pointer(bias)
-    arrays = x, pointer(residual), pointer(y)
-    H, W, Ho, Wo, C, O = sizes
-    masks, upper = masks_of_pair(x, g, W)
-    for plane in range(start, stop):
-        o = plane % O
-        of, out = (plane if O == C else plane // (O // C)) * H * W, plane * Ho * W
-        taps = three(w, o * 9), three(w, o * 9 + 3), three(w, o * 9 + 6)
-        base = splat(bias, o)
-        first = gather_pair(x, of, -g.top, masks, upper, H, W, g.left, False)
-        first = dot(taps[0], first, base)
-        begin, end = interior(g.top - 1, min(H + g.top - 3, Ho - 1), Ho, 2)
-        for stage in range(3):
-            # without the rows at the border the masks stay the same
-            block = of, out, *stages(stage, begin, end, Ho)
-            if stage == 1:
-                first = _packed_down(
-                    arrays, taps, base, first, block, masks, upper, g, sizes, epilogue, True
-                )
+    for r in range(begin, end):
+        p, k = r * n, 5 * r
+        prefetch(x, of + p + AHEAD, 0)
+        seen = rows_around(x, of + p, W, masks, k, inside)
+        a, b = _dot(weights[0], seen, zeros(x)), _dot(weights[1], seen, base)
+        c = _dot(weights[2], seen, zeros(x))
+        if inside or r > 0:
+            value = at_least(add_masked(value, but_first(right, c), get(masks, k - 4)), floor)
+            if past:
+                stream(y, out + p - n, value)
             else:
-                first = _packed_down(
-                    arrays, taps, base, first, block, masks, upper, g, sizes, epilogue, False
-                )
-
-
-@part
-def interior(low, high, count, step):
-    """Of the steps 0, step, ... below count: the first of those within low..high, and the end."""
-    begin = min(-(-max(low, 0) // step) * step, count)
-    return begin, begin + max(0, -(-(high - begin) // step)) * step
-
-
-@inlined
-def stages(stage, begin, end, count):
-    """The range of stage 0 (before begin), 1 (to end) or 2 (after it)."""
-    if stage == 0:
-        return 0, begin
-    return (begin, end) if stage == 1 else (end, count)
-
-
-@inlined
-def _packed_down(arrays, taps, base, first, block, masks, upper, g, sizes, epilogue, inside):
-    x, residual, y = arrays
-    of, out, low, high = block
-    H, W, Ho, Wo, C, O = sizes
-    for p in range(low, high, 2):
-        h, at = p - g.top, out + p * W
-        prefetch(x, of + h * W + AHEAD, 0)
-        prefetch(y, at + AHEAD, 1)
-        row = gather_pair(x, of, h + 1, masks, upper, H, W, g.left, inside)
-        value = dot(taps[1], row, first)
-        # the last row of these outputs is the first one of the next
-        row = gather_pair(x, of, h + 2, masks, upper, H, W, g.left, inside)
-        value = dot(taps[2], row, value)
-        first = dot(taps[0], row, base)
-        keep = upper | upper << W
-        if not inside and p + 1 == Ho:
-            keep = upper
-        store_masked(y, at, _finished(residual, at, value, keep, epilogue), keep)
-    return first
+                store(y, out + p - n, value)
+        value = add_masked(b, last_and(left, a), get(masks, k))
+        left, right = a, c
+    return left, value, right
 
 
 # -- stride 2 -------------------------------------------------------------------------------
-@inlined
-def halves(x, q, g, sizes):
-    """How a register of outputs is put together from column q on, in an upper and a lower half:
-
-    the masks of the pixels of the middle and right tap in each half; the mask of what the left
-    tap takes over from the right one of the output before; the masks of the left tap's own
-    pixel at the start of each half; the distance of the upper half's pixels from the lower
-    half's; the masks of the outputs, and the distance of theirs; and how many rows it is.
-    """
-    H, W, Ho, Wo, C, O = sizes
-    n, v = lanes(x), 2 * q - g.left + 1
-    stop = min(W, 2 * Wo - g.left + 1)
-    low = between(-v, stop - v, n)
-    start = between(1 - v, W + 1 - v, 1)
-    if Wo <= n // 2:
-        half = between(0, Wo, n)
-        over = (half | half << n // 2) & ~(1 | 1 << n // 2)
-        return low, low, over, start, start << n // 2, 2 * W, half, half << n // 2, Wo - n // 2, 2
-    high = between(-v - n, stop - v - n, n)
-    keep, keep_high = between(0, min(Wo - q, n // 2), n), between(n // 2, Wo - q, n)
-    return low, high, keep | keep_high, start, 0, n, keep, keep_high, 0, 1
+@part
+def block(n, b, W, Wo):
+    """Of block b of a row of outputs: the first column; how many rows it holds; the distance of
+    the pixels that its upper half sees from the lower half's; and that of its outputs."""
+    if 2 * Wo <= n:
+        return 0, 2, 2 * W, Wo - n // 2
+    return min(b * n, max(Wo - n, 0)), 1, n, 0
 
 
 @inlined
-def gather_leap(x, at, half, h, both, H, inside):
-    """What three taps of a row of weights see of row h, in steps of two pixels; ``at``: the
-    middle tap's first. If not ``inside``, the row may lie outside the image, as may the row
-    of the upper half, which is not to be seen unless ``both`` are."""
-    low, high, over, start, start_high, distance, _, _, _, rows = half
-    if not inside:
-        beyond = h + 2 * (rows - 1)
-        below = -1 if h >= 0 and h < H else 0
-        above = -1 if beyond >= 0 and beyond < H and both else 0
-        low, start = low & below, start & below
-        high, start_high = high & above, start_high & above
-    a, b = load_masked(x, at, low), load_masked(x, at + distance, high)
-    right = odds(a, b)
-    left = raised(right, over)
-    if start != 0:
-        left = add(left, load_masked(x, at - 1, start))
-    if start_high != 0:
-        left = add(left, load_masked(x, at - 1 + distance - lanes(x) // 2, start_high))
-    return left, evens(a, b), right
+def pixel_masks(masks, b):
+    k = 10 * b
+    return get(masks, k), get(masks, k + 1), get(masks, k + 2), get(masks, k + 3)
+
+
+@part
+def rows_there(own, low, high):
+    """Masks of the lower and upper half, where the row of this half is there."""
+    a, b = -1 if low else 0, -1 if high else 0
+    return own[0] & a, own[1] & b, own[2] & a, own[3] & b
 
 
 @inlined
-def interior_leaps(g, rows, H, Ho):
-    """The outputs that see no row outside, as ``interior``."""
-    return interior((g.top + 1) // 2, min((H + g.top + 1) // 2 - rows, Ho - rows + 1), Ho, rows)
+def even_and_odd(x, at, gap, own):
+    """A row's even and odd pixels: what the middle and right tap see."""
+    a, b = load_masked(x, at, own[0]), load_masked(x, at + gap, own[1])
+    return evens(a, b), odds(a, b)
+
+
+@inlined
+def parted(x, at, gap, own):
+    """What the left, middle and right tap see of a row, in steps of two pixels; ``at``: the middle
+    tap's first."""
+    low, high, left_low, left_high = own
+    a, b = load_masked(x, at, low), load_masked(x, at + gap, high)
+    c, d = load_masked(x, at - 1, left_low), load_masked(x, at + gap - 1, left_high)
+    return evens(c, d), evens(a, b), odds(a, b)
 
 
 @kernel
-def leap(x, w, bias, residual, y, g, sizes, epilogue, start, stop):
+def leap(x, w, bias, residual, y, masks, sizes, epilogue, start, stop):
     """Stride 2. Planes start:stop of y."""
     x, w, bias = pointer(x), pointer(w), pointer(bias)
-    residual, y = pointer(residual), pointer(y)
+    residual, y, masks = pointer(residual), pointer(y), pointer(masks)
     H, W, Ho, Wo, C, O = sizes
+    n = lanes(x)
+    floor = _floor(x, residual, epilogue)
     for plane in range(start, stop):
         o = plane % O
+        weights, base = columns_of(w, o), splat(bias, o)
         of, out = (plane if O == C else plane // (O // C)) * H * W, plane * Ho * Wo
-        taps = three(w, o * 9), three(w, o * 9 + 3), three(w, o * 9 + 6)
-        base = splat(bias, o)
-        for q in range(0, Wo, lanes(x)):
-            half = halves(x, q, g, sizes)
-            begin, end = interior_leaps(g, half[-1], H, Ho)
-            for stage in range(3):
-                block = of, out, q, *stages(stage, begin, end, Ho)
-                if stage == 1:
-                    _leap_down(x, residual, y, taps, base, block, half, g, sizes, epilogue, True)
-                else:
-                    _leap_down(x, residual, y, taps, base, block, half, g, sizes, epilogue, False)
+        for b in range((Wo + n - 1) // n):
+            place = block(n, b, W, Wo)
+            rows = place[1]
+            own, keep = pixel_masks(masks, b), (get(masks, 10 * b + 4), get(masks, 10 * b + 5))
+            arrays, ends = (x, y, of, out), (zeros(x), base, floor)
+            # but for the last all rows are there
+            end = H // 2 // rows * rows
+            above = _down(arrays, weights, ends, place, own, own, keep, W, Wo, 0, end)
+            if end < Ho:
+                h = 2 * end
+                middle = rows_there(own, True, rows == 1 or h + 2 < H)
+                bottom = rows_there(own, h + 1 < H, rows == 1 and h + 1 < H)
+                keep = keep[0], keep[1] if end + 1 < Ho else 0
+                ends = above, base, floor
+                _down(arrays, weights, ends, place, middle, bottom, keep, W, Wo, end, end + 1)
+        if epilogue[0]:
+            _add_plane(y, residual, out, Ho * Wo, epilogue)
 
 
 @inlined
-def _leap_down(x, residual, y, taps, base, block, half, g, sizes, epilogue, inside):
-    of, out, q, begin, end = block
-    H, W, Ho, Wo, C, O = sizes
-    _, _, _, _, _, _, keep, keep_high, gap, rows = half
-    for p in range(begin, end, rows):
-        h = 2 * p - g.top
-        both = inside or rows == 1 or p + 1 < Ho
-        at = of + h * W + 2 * q
-        prefetch(x, at + AHEAD, 0)
-        prefetch(x, at + W + AHEAD, 0)
-        at += 1 - g.left
-        a = gather_leap(x, at, half, h, both, H, inside)
-        b = gather_leap(x, at + W, half, h + 1, both, H, inside)
-        c = gather_leap(x, at + 2 * W, half, h + 2, both, H, inside)
-        value = add(dot(taps[0], a, base), dot(taps[1], b, zeros(x)))
-        value = add(value, dot(taps[2], c, zeros(x)))
-        at = out + p * Wo + q
-        prefetch(y, at + AHEAD, 1)
-        store_masked(y, at, _finished(residual, at, value, keep, epilogue), keep)
-        if both:
-            at += gap
-            store_masked(y, at, _finished(residual, at, value, keep_high, epilogue), keep_high)
+def _down(arrays, weights, ends, place, middle, bottom, keep, W, Wo, begin, end):
+    """Rows begin:end of outputs, in one block of columns."""
+    x, y, of, out = arrays
+    above, base, floor = ends
+    q, rows, gap, gap_out = place
+    left, center, right = weights
+    for r in range(begin, end, rows):
+        at = of + 2 * (r * W + q)
+        ask(x, at + AHEAD, W, gap, 0)
+        a, b = parted(x, at, gap, middle), parted(x, at + W, gap, bottom)
+        value = fma(left[1], a[0], fma(center[1], a[1], fma(right[1], a[2], base)))
+        other = fma(left[2], b[0], fma(center[2], b[1], fma(right[2], b[2], zeros(x))))
+        below = fma(left[0], b[0], fma(center[0], b[1], fma(right[0], b[2], zeros(x))))
+        value = add(value, halves(above, below) if rows == 2 else above)
+        value, above = at_least(add(value, other), floor), below
+        p = out + r * Wo + q
+        store_masked(y, p, value, keep[0])
+        if rows == 2:
+            store_masked(y, p + gap_out, value, keep[1])
+    return above
+
+
+@inlined
+def ask(x, at, W, gap, write):
+    """Ask for the pixels of a register of outputs, to be read or (``write``: 1) written."""
+    prefetch(x, at, write)
+    prefetch(x, at + gap, write)
+    prefetch(x, at + W, write)
+    prefetch(x, at + W + gap, write)

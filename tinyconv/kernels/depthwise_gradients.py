@@ -1,311 +1,326 @@
-"""Gradients of depthwise convolution with 3 x 3 windows, undilated, of stride 1 and 2.
+"""Gradients of depthwise convolution with 3 x 3 windows, padded by 1, of stride 1 and 2.
 
-The weight gradient's nine sums stay in registers, over all pixels and images; registers are
-filled as in ``depthwise_forward``. The input gradient of stride 1 is a forward convolution by
-the turned weights; of stride 2, each of four phases of pixels (rows and columns even or odd)
-has one, two or four taps of its own, and even and odd columns are zipped.
+Registers are filled as in ``depthwise_forward``. The nine sums of a weight gradient wait in
+registers while a plane is read, and between the images in a cache. The input gradient of stride 1
+is a forward convolution by the turned weights; of stride 2, each of four phases of pixels (rows
+and columns even or odd) has one, two or four taps of its own, and even and odd columns are zipped.
 """
+
+import numpy as np
 
 from tinyconv.kernels.depthwise_forward import (
     AHEAD,
-    CHUNK,
-    gather_leap,
-    gather_pair,
-    gather_row,
-    halves,
+    ask,
+    block,
+    columns_of,
+    even_and_odd,
     interior,
-    interior_leaps,
-    masks_of_pair,
-    masks_of_row,
-    stages,
-    three,
+    rows_around,
+    rows_there,
 )
-from tinyconv.kernels.jit import inlined, kernel
-from tinyconv.kernels.simd import (
-    add,
-    fma,
-    lanes,
-    pointer,
-    put,
-    total,
-    zeros,
-    zipped,
+from tinyconv.kernels.jit import inlined, kernel, part
+from tinyconv.kernels.simd import fma, get, lanes, load, pointer, put, store, total, zeros, zipped
+from tinyconv.kernels.simd_masks import (
+    fma_masked,
+    halves,
+    load_masked,
+    load_or,
+    prefetch,
+    store_masked,
 )
-from tinyconv.kernels.simd_masks import between, load_masked, prefetch, store_masked
+
+#: filters whose sums are kept in the cache at once
+_TOGETHER = 32
+#: numbers of planes of a filter that are read one after the other
+_AT_ONCE = 512
 
 
 @inlined
-def _no_sums(x):
-    none = zeros(x)
-    return (none, none, none), (none, none, none), (none, none, none)
+def _sums_of(held, k):
+    """Three rows of three sums."""
+    n = lanes(held)
+    return (
+        (load(held, k), load(held, k + n), load(held, k + 2 * n)),
+        (load(held, k + 3 * n), load(held, k + 4 * n), load(held, k + 5 * n)),
+        (load(held, k + 6 * n), load(held, k + 7 * n), load(held, k + 8 * n)),
+    )
 
 
 @inlined
-def _gain(sums, slope, seen):
-    return fma(slope, seen[0], sums[0]), fma(slope, seen[1], sums[1]), fma(slope, seen[2], sums[2])
+def _keep_sums(held, k, sums):
+    n = lanes(held)
+    for i in range(3):
+        store(held, k + 3 * i * n, sums[i][0])
+        store(held, k + (3 * i + 1) * n, sums[i][1])
+        store(held, k + (3 * i + 2) * n, sums[i][2])
 
 
-@inlined
-def _put_totals(gw, k, sums):
-    """gw[k : k + 3] = the sums, each over all its lanes."""
-    put(gw, k, total(sums[0]))
-    put(gw, k + 1, total(sums[1]))
-    put(gw, k + 2, total(sums[2]))
-
-
-@inlined
-def _share(k, O, N, shares):
-    """Share k of the work on gw: a filter, and the first image and the end of its images."""
+@part
+def _share(k, stop, O, N, shares):
+    """Filters of gw, which is (shares of the images) x O x 9: the end of those from k on that are
+    dealt with together, the first of them, the first of their images and the end of these."""
     part = k // O
-    return k % O, part * N // shares, (part + 1) * N // shares
+    end = min(k + _TOGETHER, stop, (part + 1) * O)
+    return end, k % O, part * N // shares, (part + 1) * N // shares
+
+
+@part
+def _put_totals(gw, k, held, count):
+    """gw[k : k + count] = the sums, each over all its lanes."""
+    for i in range(count):
+        put(gw, k + i, total(load(held, i * lanes(held))))
+
+
+@part
+def _ahead(size, filters, planes):
+    """How many numbers ahead memory is asked for: within the planes of the filters that are dealt
+    with together, or if these are small so many planes, which is then the next images."""
+    return planes * size if filters * size <= 4 * AHEAD else AHEAD
 
 
 @kernel
-def walk(gy, x, gw, g, sizes, N, shares, start, stop):
+def flat(gy, x, gw, masks, sizes, N, shares, start, stop):
     """Stride 1. Of gw, which is (shares of the images) x O x 9: filters start:stop."""
-    gy, x, gw = pointer(gy), pointer(x), pointer(gw)
+    waiting = np.empty(_TOGETHER * 9 * lanes(x), x.dtype)
+    gy, x, gw, masks, held = pointer(gy), pointer(x), pointer(gw), pointer(masks), pointer(waiting)
+    H, W, _, _, C, O = sizes
+    n, size = lanes(x), H * W
+    count, begin, end = interior(n, H, W)
+    k = start
+    while k < stop:
+        until, o, image, images = _share(k, stop, O, N, shares)
+        waiting[:] = 0
+        at_once = max(1, _AT_ONCE // size)
+        ahead = _ahead(size, until - k, C * at_once), _ahead(size, until - k, O * at_once)
+        for first in range(image, images, at_once):
+            for f in range(until - k):
+                c = o + f if O == C else (o + f) // (O // C)
+                sums = _sums_of(held, f * 9 * n)
+                for i in range(first, min(first + at_once, images)):
+                    arrays = gy, x, masks, (i * O + o + f) * size, (i * C + c) * size
+                    sums = _along(arrays, sums, W, ahead, 0, begin, False)
+                    sums = _along(arrays, sums, W, ahead, begin, end, True)
+                    sums = _along(arrays, sums, W, ahead, end, count, False)
+                _keep_sums(held, f * 9 * n, sums)
+        _put_totals(gw, k * 9, held, (until - k) * 9)
+        k = until
+
+
+@inlined
+def _along(arrays, sums, W, ahead, begin, end, inside):
+    """Registers begin:end of a plane."""
+    gy, x, masks, slopes, of = arrays
+    n = lanes(x)
+    for r in range(begin, end):
+        p, k = r * n, 5 * r
+        at = slopes + p
+        prefetch(gy, at + ahead[1], 0)
+        prefetch(x, of + p + ahead[0], 0)
+        left, right = get(masks, k), get(masks, k + 1)
+        # a pixel is the left tap's of the output to its right
+        if inside:
+            slope = load(gy, at + 1), load(gy, at), load(gy, at - 1)
+        else:
+            here = get(masks, k + 3)
+            slope = (
+                load_masked(gy, at + 1, right),
+                load_masked(gy, at, here),
+                load_masked(gy, at - 1, left),
+            )
+        seen = rows_around(x, of + p, W, masks, k, inside)
+        sums = (
+            _gain(sums[0], seen[0], slope, left, right),
+            _gain(sums[1], seen[1], slope, left, right),
+            _gain(sums[2], seen[2], slope, left, right),
+        )
+    return sums
+
+
+@inlined
+def _gain(sums, seen, slope, left, right):
+    # masks, not zeros: what these would be multiplied by may be infinite
+    return (
+        fma_masked(slope[0], seen, sums[0], right),
+        fma(slope[1], seen, sums[1]),
+        fma_masked(slope[2], seen, sums[2], left),
+    )
+
+
+# -- stride 2 -------------------------------------------------------------------------------
+@inlined
+def _slopes(gy, at, gap, low, high, rows):
+    """A register of slopes, of one row or two."""
+    slope = load_masked(gy, at, low)
+    return load_or(gy, at + gap, high, slope) if rows == 2 else slope
+
+
+@kernel
+def leap(gy, x, gw, masks, sizes, N, shares, start, stop):
+    """Stride 2."""
+    waiting = np.empty(_TOGETHER * 9 * lanes(x), x.dtype)
+    gy, x, gw, masks, held = pointer(gy), pointer(x), pointer(gw), pointer(masks), pointer(waiting)
     H, W, Ho, Wo, C, O = sizes
     n = lanes(x)
-    rows = max(4, CHUNK // max(W, 1))
-    for k in range(start, stop):
-        o, image, end = _share(k, O, N, shares)
-        top, middle, bottom = _no_sums(x)
-        for i in range(image, end):
-            of, slopes = (i * C + o // (O // C)) * H * W, (i * O + o) * Ho * Wo
-            for low in range(0, Ho, rows):
-                high = min(low + rows, Ho)
-                for q in range(0, Wo, n):
-                    masks = masks_of_row(x, q, g, W, Wo)
-                    keep = between(0, Wo - q, n)
-                    # the gradients of the outputs of which this row of pixels is the last,
-                    # the middle and the first
-                    ends, goes_on, begins = zeros(x), zeros(x), zeros(x)
-                    for p in range(low, high + 2):
-                        if p < high:
-                            at = slopes + p * Wo + q
-                            prefetch(gy, at + O * Ho * Wo, 0)
-                            begins = load_masked(gy, at, keep)
-                        h = p - g.top
-                        if h >= 0 and h < H:
-                            at = of + h * W + q
-                            prefetch(x, at + C * H * W, 0)
-                            row = gather_row(x, at - g.left, masks, False)
-                            # not zeros times what there is: that may be infinite
-                            if p < high:
-                                top = _gain(top, begins, row)
-                            if p > low and p <= high:
-                                middle = _gain(middle, goes_on, row)
-                            if p > low + 1:
-                                bottom = _gain(bottom, ends, row)
-                        ends, goes_on = goes_on, begins
-        _put_totals(gw, k * 9, top)
-        _put_totals(gw, k * 9 + 3, middle)
-        _put_totals(gw, k * 9 + 6, bottom)
-
-
-@kernel
-def packed(gy, x, gw, g, sizes, N, shares, start, stop):
-    """Stride 1, Wo == W, two rows to a register."""
-    gy, x, gw = pointer(gy), pointer(x), pointer(gw)
-    H, W, Ho, Wo, C, O = sizes
-    masks, upper = masks_of_pair(x, g, W)
-    for k in range(start, stop):
-        o, image, end = _share(k, O, N, shares)
-        top, middle, bottom = _no_sums(x)
-        for i in range(image, end):
-            of, slopes = (i * C + o // (O // C)) * H * W, (i * O + o) * Ho * W
-            row = gather_pair(x, of, -g.top, masks, upper, H, W, g.left, False)
-            begin, end = interior(g.top - 1, min(H + g.top - 3, Ho - 1), Ho, 2)
-            for stage in range(3):
-                block = of, slopes, *stages(stage, begin, end, Ho)
-                sums = top, middle, bottom
-                if stage == 1:
-                    top, middle, bottom, row = _packed_down(
-                        gy, x, sums, row, block, masks, upper, g, sizes, True
-                    )
-                else:
-                    top, middle, bottom, row = _packed_down(
-                        gy, x, sums, row, block, masks, upper, g, sizes, False
-                    )
-        _put_totals(gw, k * 9, top)
-        _put_totals(gw, k * 9 + 3, middle)
-        _put_totals(gw, k * 9 + 6, bottom)
+    k = start
+    while k < stop:
+        until, o, image, images = _share(k, stop, O, N, shares)
+        waiting[:] = 0
+        at_once = max(1, _AT_ONCE // (H * W))
+        ahead = (
+            _ahead(H * W, until - k, C * at_once),
+            _ahead(Ho * Wo, until - k, O * at_once),
+        )
+        for first in range(image, images, at_once):
+            for f in range(until - k):
+                c = o + f if O == C else (o + f) // (O // C)
+                sums = _sums_of(held, f * 9 * n)
+                for i in range(first, min(first + at_once, images)):
+                    arrays = gy, x, (i * O + o + f) * Ho * Wo, (i * C + c) * H * W
+                    for b in range((Wo + n - 1) // n):
+                        sums = _down(arrays, sums, masks, b, sizes, ahead)
+                _keep_sums(held, f * 9 * n, sums)
+        _put_totals(gw, k * 9, held, (until - k) * 9)
+        k = until
 
 
 @inlined
-def _packed_down(gy, x, sums, row, block, masks, upper, g, sizes, inside):
-    of, slopes, low, high = block
-    top, middle, bottom = sums
-    H, W, Ho, Wo, C, O = sizes
-    for p in range(low, high, 2):
-        h, at, keep = p - g.top, slopes + p * W, upper | upper << W
-        prefetch(gy, at + O * Ho * W, 0)
-        prefetch(x, of + h * W + C * H * W, 0)
-        end = H
-        if not inside and p + 1 == Ho:
-            # only one row is left: no other is to be seen, which may be infinite
-            keep, end = upper, min(H, h + 1)
-            row = gather_pair(x, of, h, masks, upper, end, W, g.left, False)
-        slope = load_masked(gy, at, keep)
-        top = _gain(top, slope, row)
-        row = gather_pair(x, of, h + 1, masks, upper, min(H, end + 1), W, g.left, inside)
-        middle = _gain(middle, slope, row)
-        row = gather_pair(x, of, h + 2, masks, upper, min(H, end + 2), W, g.left, inside)
-        bottom = _gain(bottom, slope, row)
-    return top, middle, bottom, row
-
-
-@kernel
-def leap(gy, x, gw, g, sizes, N, shares, start, stop):
-    """Stride 2."""
-    gy, x, gw = pointer(gy), pointer(x), pointer(gw)
-    H, W, Ho, Wo, C, O = sizes
-    for k in range(start, stop):
-        o, image, end_of_images = _share(k, O, N, shares)
-        top, middle, bottom = _no_sums(x)
-        for q in range(0, Wo, lanes(x)):
-            half = halves(x, q, g, sizes)
-            begin, end = interior_leaps(g, half[-1], H, Ho)
-            for i in range(image, end_of_images):
-                of, slopes = (i * C + o // (O // C)) * H * W, (i * O + o) * Ho * Wo
-                for stage in range(3):
-                    block = of, slopes, q, *stages(stage, begin, end, Ho)
-                    sums = top, middle, bottom
-                    if stage == 1:
-                        top, middle, bottom = _leap_down(gy, x, sums, block, half, g, sizes, True)
-                    else:
-                        top, middle, bottom = _leap_down(gy, x, sums, block, half, g, sizes, False)
-        _put_totals(gw, k * 9, top)
-        _put_totals(gw, k * 9 + 3, middle)
-        _put_totals(gw, k * 9 + 6, bottom)
+def _two_slopes(gy, at, gap, keep, rows):
+    """A register of slopes and that of their right neighbours."""
+    low, high, right_low, right_high = keep
+    return (
+        _slopes(gy, at, gap, low, high, rows),
+        _slopes(gy, at + 1, gap, right_low, right_high, rows),
+    )
 
 
 @inlined
-def _leap_down(gy, x, sums, block, half, g, sizes, inside):
-    of, slopes, q, begin, end = block
-    top, middle, bottom = sums
+def _following(slope, below, rows):
+    """The slopes one row down."""
+    if rows == 2:
+        return halves(slope[0], below[0]), halves(slope[1], below[1])
+    return below
+
+
+@part
+def _rows_of_slopes(keep, r, Ho):
+    """Masks of slopes, where rows r and r + 1 are there."""
+    a, b = -1 if r < Ho else 0, -1 if r + 1 < Ho else 0
+    return keep[0] & a, keep[1] & b, keep[2] & a, keep[3] & b
+
+
+@inlined
+def _down(arrays, sums, masks, b, sizes, ahead):
+    """A block of columns of a plane."""
+    gy, x, slopes, of = arrays
     H, W, Ho, Wo, C, O = sizes
-    _, _, _, _, _, _, keep, keep_high, gap, rows = half
-    for p in range(begin, end, rows):
-        both = inside or rows == 1 or p + 1 < Ho
-        at = slopes + p * Wo + q
-        prefetch(gy, at + O * Ho * Wo, 0)
-        slope = load_masked(gy, at, keep)
-        if both:
-            slope = add(slope, load_masked(gy, at + gap, keep_high))
-        h = 2 * p - g.top
-        at = of + h * W + 2 * q
-        prefetch(x, at + C * H * W, 0)
-        prefetch(x, at + W + C * H * W, 0)
-        at += 1 - g.left
-        top = _gain(top, slope, gather_leap(x, at, half, h, both, H, inside))
-        middle = _gain(middle, slope, gather_leap(x, at + W, half, h + 1, both, H, inside))
-        bottom = _gain(bottom, slope, gather_leap(x, at + 2 * W, half, h + 2, both, H, inside))
-    return top, middle, bottom
+    q, rows, gap, gap_out = block(lanes(x), b, W, Wo)
+    k = 10 * b
+    own = get(masks, k), get(masks, k + 1), 0, 0
+    keep = get(masks, k + 8), get(masks, k + 5), get(masks, k + 9), get(masks, k + 7)
+    at, p, right = of + 2 * q, slopes + q, keep[2] | keep[3]
+    slope = _two_slopes(gy, p, gap_out, _rows_of_slopes(keep, 0, Ho), rows)
+    # the rows all of whose pixels, and of the next ones' slopes, are there
+    end = max(0, min(H // 2 - rows, Ho - 2 * rows) // rows + 1) * rows
+    for r in range(0, end, rows):
+        ask(x, at + 2 * r * W + ahead[0], W, gap, 0)
+        prefetch(gy, p + r * Wo + ahead[1], 0)
+        below = _two_slopes(gy, p + (r + rows) * Wo, gap_out, keep, rows)
+        first = even_and_odd(x, at + 2 * r * W, gap, own)
+        second = even_and_odd(x, at + (2 * r + 1) * W, gap, own)
+        sums = _gain_leap(sums, first, second, slope, _following(slope, below, rows), -1, right)
+        slope = below
+    for r in range(end, Ho, rows):
+        h = 2 * r
+        below = _rows_of_slopes(keep, r + rows, Ho)
+        below = _two_slopes(gy, p + (r + rows) * Wo, gap_out, below, rows)
+        first = rows_there(own, True, rows == 1 or h + 2 < H)
+        first = even_and_odd(x, at + h * W, gap, first)
+        second = rows_there(own, h + 1 < H, (h + 1 if rows == 1 else h + 3) < H)
+        second = even_and_odd(x, at + (h + 1) * W, gap, second)
+        # outputs that there are not have no row of pixels above, which may be infinite
+        there = (keep[0] if r + 1 < Ho else 0) | (keep[1] if r + 2 < Ho else 0)
+        sums = _gain_leap(sums, first, second, slope, _following(slope, below, rows), there, right)
+        slope = below
+    return sums
+
+
+@inlined
+def _gain_leap(sums, first, second, slope, following, there, right):
+    top, middle, bottom = sums
+    return (
+        (
+            fma_masked(following[1], second[1], top[0], there & right),
+            fma_masked(following[0], second[0], top[1], there),
+            fma_masked(following[0], second[1], top[2], there),
+        ),
+        (
+            fma_masked(slope[1], first[1], middle[0], right),
+            fma(slope[0], first[0], middle[1]),
+            fma(slope[0], first[1], middle[2]),
+        ),
+        (
+            fma_masked(slope[1], second[1], bottom[0], right),
+            fma(slope[0], second[0], bottom[1]),
+            fma(slope[0], second[1], bottom[2]),
+        ),
+    )
 
 
 # -- input gradient of stride 2 -------------------------------------------------------------
-@inlined
-def _if_row(masks, h, H):
-    """The masks, if there is a row h of H; else masks of no lane."""
-    every = -1 if h >= 0 and h < H else 0
-    return masks[0] & every, masks[1] & every
-
-
-@inlined
-def _gather_slopes(gy, at, gap, low, high, rows):
-    """A register of slopes and that of their right neighbours, both of two halves."""
-    here, right_of = load_masked(gy, at, low[0]), load_masked(gy, at + 1, low[1])
-    if rows == 2:
-        here = add(here, load_masked(gy, at + gap, high[0]))
-        right_of = add(right_of, load_masked(gy, at + 1 + gap, high[1]))
-    return here, right_of
-
-
 @kernel
-def spread_out(gy, w, gx, g, sizes, start, stop):
-    """Stride 2, left padding 1, O == C: planes start:stop of gx."""
-    gy, w, gx = pointer(gy), pointer(w), pointer(gx)
+def spread_out(gy, w, gx, masks, sizes, start, stop):
+    """Stride 2, O == C: planes start:stop of gx."""
+    gy, w, gx, masks = pointer(gy), pointer(w), pointer(gx), pointer(masks)
     H, W, Ho, Wo, C, O = sizes
     n = lanes(gy)
     for plane in range(start, stop):
-        o = plane % O
-        taps = three(w, o * 9), three(w, o * 9 + 3), three(w, o * 9 + 6)
-        # registers that hold two rows of slopes, where these fit; else two halves of one
-        rows = 2 if W <= n else 1
-        for q in range(0, (W + 1) // 2, n):
-            slopes, out = plane * Ho * Wo + q, plane * H * W + 2 * q
-            _spread_down(gy, gx, taps, slopes, out, q, rows, g, sizes)
+        weights = columns_of(w, plane % O)
+        slopes, out = plane * Ho * Wo, plane * H * W
+        for b in range((Wo + n - 1) // n):
+            q, rows, gap, gap_out = block(n, b, W, Wo)
+            arrays, place = (gy, gx, slopes + q, out + 2 * q), (rows, gap, gap_out)
+            k = 10 * b + 4
+            keep = get(masks, k), get(masks, k + 1), get(masks, k + 2), get(masks, k + 3)
+            pixels = get(masks, 10 * b), get(masks, 10 * b + 1)
+            above = _rows_of_slopes(keep, 0, Ho)
+            above = _two_slopes(gy, slopes + q, gap_out, above, rows)
+            # the rows all of whose pixels, and of the next ones' slopes, are there
+            end = max(0, min(H // 2 - rows, Ho - 2 * rows) // rows + 1) * rows
+            above = _spread(arrays, weights, above, keep, pixels, place, sizes, 0, end, True)
+            _spread(arrays, weights, above, keep, pixels, place, sizes, end, Ho, False)
 
 
 @inlined
-def _spread_down(gy, gx, taps, slopes, out, q, rows, g, sizes):
+def _spread(arrays, weights, here, keep, pixels, place, sizes, begin, end, inside):
+    gy, gx, slopes, out = arrays
+    rows, gap, gap_out = place
     H, W, Ho, Wo, C, O = sizes
-    n = lanes(gy)
-    if rows == 2:
-        half, gap, gap_out = n // 2, Wo - n // 2, 2 * W
-        low = between(0, min(Wo, half), n), between(0, min(Wo - 1, half), n)
-        high = low[0] << half, low[1] << half
-        left = right = between(0, W, n)
-    else:
-        gap, gap_out = 0, n
-        low = between(0, Wo - q, n), between(0, Wo - q - 1, n)
-        high = 0, 0
-        left, right = between(0, W - 2 * q, n), between(0, W - 2 * q - n, n)
-    masks = low, high, left, right
-    first, end = g.top // 2 - (rows == 1), (g.top + H - 1) // 2 + 1
-    # the rows all of whose slopes, and pixels, are there
-    begin = max(1, (g.top + 1) // 2) - first
-    begin, inner = interior(begin, min(Ho, (H + g.top) // 2) - rows + 1 - first, end - first, rows)
-    above = zeros(gy), zeros(gy)
-    for stage in range(3):
-        a, b = stages(stage, begin, inner, end - first)
-        block = slopes, out, a + first, b + first, gap, gap_out, rows
-        if stage == 1:
-            above = _spread_rows(gy, gx, taps, above, block, masks, g, sizes, True)
-        else:
-            above = _spread_rows(gy, gx, taps, above, block, masks, g, sizes, False)
-
-
-@inlined
-def _spread_rows(gy, gx, taps, above, block, masks, g, sizes, inside):
-    slopes, out, begin, end, gap, gap_out, rows = block
-    low, high, left, right = masks
-    H, W, Ho, Wo, C, O = sizes
+    left, center, right = weights
     for r in range(begin, end, rows):
-        at = slopes + r * Wo
+        at = slopes + (r + rows) * Wo
         prefetch(gy, at + AHEAD, 0)
-        if inside:
-            if rows == 2:
-                above = _gather_slopes(gy, at - Wo, gap, low, high, rows)
-            here = _gather_slopes(gy, at, gap, low, high, rows)
-        else:
-            beyond = _if_row(high, r + rows - 1, Ho)
-            here = _gather_slopes(gy, at, gap, _if_row(low, r, Ho), beyond, rows)
-            if rows == 2:
-                beyond = _if_row(high, r, Ho)
-                below = _if_row(low, r - 1, Ho)
-                above = _gather_slopes(gy, at - Wo, gap, below, beyond, rows)
-        # rows of an even distance from the padded image's edge: the taps above and below
-        even = fma(taps[0][1], here[0], fma(taps[2][1], above[0], zeros(gy)))
-        odd = fma(taps[0][2], here[0], fma(taps[2][2], above[0], zeros(gy)))
-        odd = fma(taps[0][0], here[1], fma(taps[2][0], above[1], odd))
-        h = 2 * r - g.top
-        _put_zipped(gx, out, h, even, odd, left, right, gap_out, rows, W, H)
-        # the others: the middle taps
-        even = fma(taps[1][1], here[0], zeros(gy))
-        odd = fma(taps[1][2], here[0], fma(taps[1][0], here[1], zeros(gy)))
-        _put_zipped(gx, out, h + 1, even, odd, left, right, gap_out, rows, W, H)
-        above = here
-    return above
+        ask(gx, out + 2 * r * W + AHEAD, W, gap, 1)
+        there = keep if inside else _rows_of_slopes(keep, r + rows, Ho)
+        below = _two_slopes(gy, at, gap_out, there, rows)
+        under = _following(here, below, rows)
+        none = zeros(gy)
+        # rows of an odd number in the padded image: the middle taps
+        even = fma(center[1], here[0], none)
+        odd = fma(right[1], here[0], fma(left[1], here[1], none))
+        _put_zipped(gx, out, 2 * r, even, odd, pixels, gap, rows, W, H, inside)
+        # the others: the taps above and below
+        even = fma(center[2], here[0], fma(center[0], under[0], none))
+        odd = fma(right[2], here[0], fma(right[0], under[0], none))
+        odd = fma(left[2], here[1], fma(left[0], under[1], odd))
+        _put_zipped(gx, out, 2 * r + 1, even, odd, pixels, gap, rows, W, H, inside)
+        here = below
+    return here
 
 
 @inlined
-def _put_zipped(gx, out, h, even, odd, left, right, gap, rows, W, H):
+def _put_zipped(gx, out, h, even, odd, pixels, gap, rows, W, H, inside):
     at = out + h * W
-    prefetch(gx, at + AHEAD, 1)
-    if h >= 0 and h < H:
-        store_masked(gx, at, zipped(even, odd, 0), left)
-    beyond = h + 2 * (rows - 1)
-    if beyond >= 0 and beyond < H:
-        store_masked(gx, at + gap, zipped(even, odd, 1), right)
+    if inside or h < H:
+        store_masked(gx, at, zipped(even, odd, 0), pixels[0])
+    if inside or (h + 2 if rows == 2 else h) < H:
+        store_masked(gx, at + gap, zipped(even, odd, 1), pixels[1])

@@ -17,10 +17,12 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.kernels.jit import part
-from tinyconv.kernels.simd import copy_rows
+from tinyconv.kernels.simd import BITS, evens, get, lanes, pointer, put, zeros
+from tinyconv.kernels.simd_masks import load_masked, odds, store_masked
+from tinyconv.kernels.strips import lane_mask
 
 #: bytes of planes at work at a time: with a panel of weights they stay in the L2 cache
-_BUDGET = 1 << 19
+_BUDGET = 5 << 16
 #: units of work to aim at, so that threads have something to share
 UNITS = 8
 
@@ -102,13 +104,13 @@ def _phases(stride, kernel, dilation, before, size):
     ]
 
 
-def layout(taps, N, channels, groups, image, itemsize, strip, filters, start=0):
-    """(Grid, table of planes) for N images of ``image`` = (H, W).
+def layout(taps, N, channels, groups, image, itemsize, strip, filters, start=0, run=1 << 30):
+    """(Grid, table of planes, masks for ``place``) for N images of ``image`` = (H, W).
 
     Args:
         channels: of one group of the source; filters: panels of filters of one group.
         strip: pixels are computed so many at a time.
-        start: what it costs to begin a run, in pixels.
+        start: what it costs to begin a run, in pixels; run: pixels of one at most, about.
     """
     H, W = image
     P, Q = max(j.P for j in taps.jobs), max(j.Q for j in taps.jobs)
@@ -123,15 +125,16 @@ def layout(taps, N, channels, groups, image, itemsize, strip, filters, start=0):
     bytes_of = channels * len(taps.planes) * pitch * itemsize
 
     most = max(1, min(N, 16, _BUDGET // max(1, bytes_of * image_rows), -(-N // UNITS)))
+    most = max(1, min(most, run // (P * pitch)))
 
     def waste(images):
-        run = (images - 1) * image_rows * pitch + (P - 1) * pitch + Q
-        return (-(-run // strip) * strip + start) / (images * P * Q) + 0.004 * images
+        length = (images - 1) * image_rows * pitch + (P - 1) * pitch + Q
+        return (-(-length // strip) * strip + start) / (images * P * Q) + 0.004 * images
 
     images = min(range(1, most + 1), key=waste)
     blocks = splits = 1
     if images == 1:
-        blocks = min(P, max(1, -(-bytes_of * rows // _BUDGET)))
+        blocks = min(P, max(1, -(-bytes_of * rows // _BUDGET), -(-P * pitch // run)))
         units = N * blocks
         if units < UNITS:
             more = -(-UNITS // units)
@@ -150,7 +153,7 @@ def layout(taps, N, channels, groups, image, itemsize, strip, filters, start=0):
         len(taps.planes), splits,
     )  # fmt: skip
     table = [(h, sh, v, sw, *_span(v, sw, W, pitch)) for h, sh, v, sw in taps.planes]
-    return grid, np.array(table, np.int64)
+    return grid, np.array(table, np.int64), _masks(table, W, BITS // (8 * itemsize))
 
 
 def _span(first, step, size, count):
@@ -182,29 +185,70 @@ def one_row(x, y, window):
     return tuple([a.reshape(*a.shape[:2], 1, -1) for a in (x, y)])
 
 
+def _masks(table, W, n):
+    """What ``place`` needs of each register-full of a row of planes: masks of the pixels to load
+    (of two registers for a stride of 2), of the cells to store in the first plane and, for a
+    stride of 2, in the second; and the first cell."""
+    _, _, v, step, *_ = table[0]
+    phases = [row[4:] for row in table if row[:2] == table[0][:2]][:2]
+    masks = []
+    first = min(start for start, _ in phases)
+    for q in range(first, max(stop for _, stop in phases), n):
+        of = v + q * step
+        cells = [lane_mask(start - q, stop - q, n) for start, stop in phases] + [0]
+        pixels = lane_mask(-of, W - of, n), lane_mask(-of - n, W - of - n, n)
+        masks.append((*pixels, *cells[:2], first))
+    return np.array(masks or [(0,) * 5], np.int64)
+
+
 @part
-def place(x, n0, n1, c0, u0, g, table, planes):
+def place(x, n0, n1, c0, u0, g, table, masks, planes):
     """Lay images n0:n1 of x (flat), channels c0.., rows from u0 on, out in planes.
 
     Only pixels are written: what lies outside the image was zero when ``planes`` was made, and
     is left so. But where images are cut into blocks, the rows outside are not always the same.
     """
+    none = x.dtype.type(0)
+    x, planes = pointer(x), pointer(planes)
     C = g.channels * g.groups
-    for f in range(g.planes):
-        h0, sh, v0, sw = table[f, 0] + u0 * table[f, 1], table[f, 1], table[f, 2], table[f, 3]
-        start, count = table[f, 4], table[f, 5] - table[f, 4]
-        first = min(max(0, (sh - 1 - h0) // sh), g.plane_rows)
-        last = max(first, min(g.plane_rows, (g.H - 1 - h0) // sh + 1))
-        for c in range(g.channels):
-            to = (c * g.planes + f) * g.size + start
-            for n in range(n0, n1):
-                of = ((n * C + c0 + c) * g.H + h0 + first * sh) * g.W + v0 + start * sw
-                if g.blocks > 1:
-                    for r in range(first):
-                        planes[to + r * g.pitch : to + r * g.pitch + count] = 0
-                    for r in range(last, g.plane_rows):
-                        planes[to + r * g.pitch : to + r * g.pitch + count] = 0
-                copy_rows(
-                    planes, to + first * g.pitch, g.pitch, x, of, sh * g.W, sw, last - first, count
-                )
-                to += g.plane_rows * g.pitch
+    n = lanes(x)
+    zero = zeros(x)
+    step = table[0, 3]
+    skip = masks[0, 4] if step <= 2 else 0
+    # the phases of the columns, of a stride of 2, are laid out together
+    together = 2 if step == 2 and g.planes > 1 and table[0, 0] == table[1, 0] else 1
+    for c in range(g.channels):
+        for image in range(n0, n1):
+            for f in range(0, g.planes, together):
+                h0, sh = table[f, 0] + u0 * table[f, 1], table[f, 1]
+                first = min(max(0, (sh - 1 - h0) // sh), g.plane_rows)
+                last = max(first, min(g.plane_rows, (g.H - 1 - h0) // sh + 1))
+                to = (c * g.planes + f) * g.size + (image - n0) * g.plane_rows * g.pitch + skip
+                of = ((image * C + c0 + c) * g.H + h0 + first * sh) * g.W + table[f, 2]
+                of += skip * step
+                begin, end = (0, g.plane_rows) if g.blocks > 1 else (first, last)
+                for r in range(begin, end):
+                    at = to + r * g.pitch
+                    outside = r < first or r >= last
+                    if step > 2:
+                        for q in range(table[f, 4], table[f, 5]):
+                            put(planes, at + q, none if outside else get(x, of + q * step))
+                    elif outside:
+                        for b in range(len(masks)):
+                            store_masked(planes, at + b * n, zero, masks[b, 2])
+                            if together == 2:
+                                store_masked(planes, at + g.size + b * n, zero, masks[b, 3])
+                    elif step == 1:
+                        for b in range(len(masks)):
+                            value = load_masked(x, of + b * n, masks[b, 0])
+                            store_masked(planes, at + b * n, value, masks[b, 2])
+                    else:
+                        for b in range(len(masks)):
+                            low = load_masked(x, of + 2 * b * n, masks[b, 0])
+                            high = load_masked(x, of + 2 * b * n + n, masks[b, 1])
+                            store_masked(planes, at + b * n, evens(low, high), masks[b, 2])
+                            if together == 2:
+                                odd = odds(low, high)
+                                store_masked(planes, at + g.size + b * n, odd, masks[b, 3])
+                    if not outside:
+                        of += sh * g.W

@@ -85,6 +85,8 @@ class _Emitter:
         self.size, self.lanes = vector.dtype.bitwidth // 8, vector.lanes
 
     def data(self, array_type, array):
+        if isinstance(array_type, types.CPointer):
+            return array
         return self.context.make_array(array_type)(self.context, self.builder, array).data
 
     def at(self, data, index, more=0):
@@ -210,12 +212,13 @@ def _interlace(a, b, block):
 
 
 @intrinsic
-def dot(typingctx, rows, a, ia, pitch, b, ib, offsets, io, length, out, iout):
+def dot(typingctx, rows, a, ia, pitch, b, ib, offsets, io, images, lines, length, out, iout):
     """out[r DOT_TAPS + t] += sum_p a[ia + r pitch + p] * b[ib + offsets[io + t] + p].
 
     For ``rows`` (at most DOT_ROWS) rows of ``a`` and DOT_TAPS rows of ``b``; p runs over
-    ``length`` numbers, a multiple of a register's. ``out`` is read and written in whole
-    registers: a tile's cell is ``dot_cell(lanes)`` numbers large.
+    ``length`` numbers, a multiple of a register's, of so many lines of so many images:
+    ``images`` and ``lines`` are (how many, from one to the next in a, and in b). ``out`` is read
+    and written in whole registers: a tile's cell is ``dot_cell(lanes)`` numbers large.
     """
     vector = Vector(out.dtype)
 
@@ -223,28 +226,37 @@ def dot(typingctx, rows, a, ia, pitch, b, ib, offsets, io, length, out, iout):
         emit = _Emitter(context, builder, vector)
         kinds = signature.args
         left, right = emit.data(kinds[1], args[1]), emit.data(kinds[4], args[4])
-        table, result = emit.data(kinds[6], args[6]), emit.data(kinds[9], args[9])
-        rows, _, ia, pitch, _, ib, _, io, length, _, iout = args
+        table, result = emit.data(kinds[6], args[6]), emit.data(kinds[11], args[11])
+        rows, _, ia, pitch, _, ib, _, io, images, lines, length, _, iout = args
         starts = [builder.add(ib, builder.load(emit.at(table, io, t))) for t in range(DOT_TAPS)]
         zero = ir.Constant(emit.kind, [0.0] * emit.lanes)
         lanes = ir.Constant(length.type, emit.lanes)
         steps = builder.sdiv(length, lanes)
 
         def tile(R):
-            lines = [ia]
-            for _ in range(R - 1):
-                lines.append(builder.add(lines[-1], pitch))
-            loop = _Loop(builder, steps, [zero] * (R * DOT_TAPS))
-            p = builder.mul(loop.k, lanes)
-            pixels = [emit.load(right, builder.add(at, p)) for at in starts]
-            sums = list(loop.carried)
+            sums, loops, at_a, at_b = [zero] * (R * DOT_TAPS), [], ia, None
+            for shape in (images, lines):
+                count, step_a, step_b = (builder.extract_value(shape, i) for i in range(3))
+                loops.append(_Loop(builder, count, sums))
+                sums = loops[-1].carried
+                at_a = builder.add(at_a, builder.mul(loops[-1].k, step_a))
+                more = builder.mul(loops[-1].k, step_b)
+                at_b = builder.add(at_b, more) if at_b else more
+            loops.append(_Loop(builder, steps, sums))
+            p = builder.mul(loops[-1].k, lanes)
+            at_a, at_b = builder.add(at_a, p), builder.add(at_b, p)
+            pixels = [emit.load(right, builder.add(at, at_b)) for at in starts]
+            sums = list(loops[-1].carried)
             for r in range(R):
-                row = emit.load(left, builder.add(lines[r], p))
+                row = emit.load(left, at_a)
+                at_a = builder.add(at_a, pitch)
                 for t in range(DOT_TAPS):
                     sums[r * DOT_TAPS + t] = emit.fma(row, pixels[t], sums[r * DOT_TAPS + t])
-            loop.close(sums)
+            for loop in reversed(loops):
+                loop.close(sums)
+                sums = loop.carried
             for at in range(0, R * DOT_TAPS, emit.lanes):
-                totals = _totals(emit, loop.carried[at : at + emit.lanes])
+                totals = _totals(emit, sums[at : at + emit.lanes])
                 before = emit.load(result, iout, at)
                 emit.store(builder.fadd(before, totals), result, iout, at)
 
@@ -252,5 +264,6 @@ def dot(typingctx, rows, a, ia, pitch, b, ib, offsets, io, length, out, iout):
         return context.get_dummy_value()
 
     number = types.intp
-    kinds = (number, a, number, number, b, number, offsets, number, number, out, number)
+    kinds = (number, a, number, number, b, number, offsets, number, images, lines)
+    kinds = (*kinds, number, out, number)
     return types.void(*kinds), codegen

@@ -8,6 +8,7 @@ nothing laid out before.
 """
 
 import functools
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -24,6 +25,9 @@ class _MaskedEmitter(_Emitter):
         super().__init__(context, builder, vector)
         self.vector = vector
 
+    def data(self, array_type, array):
+        return array if isinstance(array_type, types.CPointer) else super().data(array_type, array)
+
     def mask(self, count):
         """The mask of the first ``count`` lanes."""
         return _mask(self.builder, self.vector, count)
@@ -36,12 +40,96 @@ class _MaskedEmitter(_Emitter):
         zeros = ir.Constant(self.kind, [0.0] * self.lanes)
         return self.builder.call(load, [pointer, align, mask, zeros])
 
+    def prefetch(self, data, index):
+        """Ask for the cache line of data[index], which need not exist."""
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
+        function = self.builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
+        pointer = self.builder.bitcast(self.at(data, index), byte)
+        # to read it, into all levels of the cache, of data
+        self.builder.call(function, [pointer, *(ir.Constant(number, k) for k in (0, 3, 1))])
+
     def store_some(self, value, data, index, more, mask):
         pointer = self.builder.bitcast(self.at(data, index, more), self.kind.as_pointer())
         align = ir.Constant(ir.IntType(32), self.size)
         arguments = [self.kind, pointer.type, align.type, mask.type]
         store = _masked(self.builder, "store", self.vector, (ir.VoidType(), arguments))
         self.builder.call(store, [value, pointer, align, mask])
+
+
+class _Operand(NamedTuple):
+    """A matrix of a product: flat data, its first element, the way from row to row, and (of
+    the left one) from number to number or (of ``first``) from register to register."""
+
+    data: object
+    at: object
+    row: object
+    step: object = None
+
+
+def _product(emit, rows, columns, left, right, depth, first, result, runs=None, soon=None):
+    """Emit result = first + left right for one tile; see ``multiply_some``, ``multiply_runs``."""
+    builder = emit.builder
+    whole = ir.Constant(columns.type, emit.lanes)
+    zero, one = ir.Constant(columns.type, 0), ir.Constant(columns.type, 1)
+    registers = builder.sdiv(builder.add(columns, builder.sub(whole, one)), whole)
+    before = builder.mul(builder.sub(registers, one), whole)
+    mask = emit.mask(builder.sub(columns, before))
+
+    def load(data, index, v, V):
+        if v + 1 == V:
+            return emit.load_some(data, index, v * emit.lanes, mask)
+        return emit.load(data, index, v * emit.lanes)
+
+    def steps(R, V, lines, start):
+        """The loop along the depth: ``start`` and then the ends hold the places in left, right
+        and what to ask for, and the sums."""
+        loop = _Loop(builder, depth, start)
+        at_a, at_b, asked, *sums = loop.carried
+        numbers = [load(right.data, at_b, v, V) for v in range(V)]
+        for r in range(R):
+            factor = emit.splat(lines[r], at_a)
+            for v in range(V):
+                sums[r * V + v] = emit.fma(factor, numbers[v], sums[r * V + v])
+        if soon is not None:
+            asked = soon(asked)
+        loop.close([builder.add(at_a, left.step), builder.add(at_b, right.row), asked, *sums])
+        return loop.carried
+
+    def tile(R, V):
+        sums, at = [], first.at
+        lines, line = [], emit.at(left.data, left.at)
+        for r in range(R):
+            place = at
+            for v in range(V):
+                last = v + 1 == V
+                sums.append(load(first.data, place, 0, 1 if last else 2))
+                place = place if last else builder.add(place, first.step)
+            lines.append(line)
+            if r + 1 < R:
+                at, line = builder.add(at, first.row), builder.gep(line, [left.row])
+        start = [zero, right.at, zero if soon is None else soon.start, *sums]
+        if runs is None:
+            ends = steps(R, V, lines, start)
+        else:
+            count, jump_a, jump_b = runs
+            outer = _Loop(builder, count, start)
+            start_a, start_b = outer.carried[:2]
+            ends = steps(R, V, lines, outer.carried)
+            jumped = [builder.add(start_a, jump_a), builder.add(start_b, jump_b)]
+            outer.close([*jumped, *ends[2:]])
+            ends = outer.carried
+        at, sums = result.at, ends[3:]
+        for r in range(R):
+            for v in range(V - 1):
+                emit.store(sums[r * V + v], result.data, at, v * emit.lanes)
+            emit.store_some(sums[r * V + V - 1], result.data, at, (V - 1) * emit.lanes, mask)
+            at = builder.add(at, result.row)
+
+    which = builder.add(builder.mul(rows, ir.Constant(rows.type, WIDTH + 1)), registers)
+    sizes = [(R, V) for R in range(1, ROWS + 1) for V in range(1, WIDTH + 1)]
+    cases = {R * (WIDTH + 1) + V: functools.partial(tile, R, V) for R, V in sizes}
+    _switch(builder, which, cases)
 
 
 @intrinsic
@@ -60,53 +148,74 @@ def multiply_some(
     def codegen(context, builder, signature, args):
         emit = _MaskedEmitter(context, builder, vector)
         kinds = signature.args
-        left, right = emit.data(kinds[2], args[2]), emit.data(kinds[6], args[6])
-        start, result = emit.data(kinds[10], args[10]), emit.data(kinds[13], args[13])
+        left, right, start, result = (emit.data(kinds[k], args[k]) for k in (2, 6, 10, 13))
         rows, columns, _, ia, row_a, step_a, _, ib, row_b, depth = args[:10]
         _, ifirst, row_first, _, ic, row_c = args[10:]
-        whole = ir.Constant(columns.type, emit.lanes)
-        one = ir.Constant(columns.type, 1)
-        registers = builder.sdiv(builder.add(columns, builder.sub(whole, one)), whole)
-        before = builder.mul(builder.sub(registers, one), whole)
-        mask = emit.mask(builder.sub(columns, before))
-
-        def load(data, index, v, V):
-            if v + 1 == V:
-                return emit.load_some(data, index, v * emit.lanes, mask)
-            return emit.load(data, index, v * emit.lanes)
-
-        def tile(R, V):
-            sums, at = [], ifirst
-            lines, line = [], emit.at(left, ia)
-            for r in range(R):
-                sums += [load(start, at, v, V) for v in range(V)]
-                lines.append(line)
-                if r + 1 < R:
-                    at, line = builder.add(at, row_first), builder.gep(line, [row_a])
-            zero = ir.Constant(ia.type, 0)
-            loop = _Loop(builder, depth, [zero, ib, *sums])
-            at_a, at_b, *sums = loop.carried
-            numbers = [load(right, at_b, v, V) for v in range(V)]
-            for r in range(R):
-                factor = emit.splat(lines[r], at_a)
-                for v in range(V):
-                    sums[r * V + v] = emit.fma(factor, numbers[v], sums[r * V + v])
-            loop.close([builder.add(at_a, step_a), builder.add(at_b, row_b), *sums])
-            at, sums = ic, loop.carried[2:]
-            for r in range(R):
-                for v in range(V - 1):
-                    emit.store(sums[r * V + v], result, at, v * emit.lanes)
-                emit.store_some(sums[r * V + V - 1], result, at, (V - 1) * emit.lanes, mask)
-                at = builder.add(at, row_c)
-
-        which = builder.add(builder.mul(rows, ir.Constant(rows.type, WIDTH + 1)), registers)
-        sizes = [(R, V) for R in range(1, ROWS + 1) for V in range(1, WIDTH + 1)]
-        cases = {R * (WIDTH + 1) + V: functools.partial(tile, R, V) for R, V in sizes}
-        _switch(builder, which, cases)
+        lanes = ir.Constant(ifirst.type, emit.lanes)
+        _product(
+            emit, rows, columns, _Operand(left, ia, row_a, step_a), _Operand(right, ib, row_b),
+            depth, _Operand(start, ifirst, row_first, lanes), _Operand(result, ic, row_c),
+        )  # fmt: skip
         return context.get_dummy_value()
 
     n = types.intp
     kinds = (n, n, a, n, n, n, b, n, n, n, first, n, n, c, n, n)
+    return types.void(*kinds), codegen
+
+
+class _Soon:
+    """What a tile asks for on its way, a cache line per step or less: line number i of what will
+    be needed soon lies at row i >> shift of it, register i & (2^shift - 1)."""
+
+    def __init__(self, emit, data, at, row, shift, start, rate):
+        self.emit, self.data, self.at, self.row, self.shift = emit, data, at, row, shift
+        self.start, self.rate = start, rate
+        builder, self.one = emit.builder, ir.Constant(shift.type, 1)
+        self.mask = builder.sub(builder.shl(self.one, shift), self.one)
+
+    def __call__(self, asked):
+        """Ask for line ``asked`` (in 65536ths); returns the next."""
+        builder, kind = self.emit.builder, self.shift.type
+        i = builder.lshr(asked, ir.Constant(kind, 16))
+        row = builder.mul(builder.lshr(i, self.shift), self.row)
+        register = builder.mul(builder.and_(i, self.mask), ir.Constant(kind, self.emit.lanes))
+        self.emit.prefetch(self.data, builder.add(builder.add(self.at, row), register))
+        return builder.add(asked, self.rate)
+
+
+@intrinsic
+def multiply_runs(
+    typingctx, rows, columns, a, ia, row_a, step_a, b, ib, row_b, depth, runs, run_a, run_b,
+    first, ifirst, row_first, step_first, c, ic, row_c, soon, isoon, row_soon, shift, line, rate,
+):  # fmt: skip
+    """``multiply_some`` for a sum over several ``runs`` of ``depth`` steps, which begin run_a and
+    run_b apart, with step_first from register to register of ``first`` (0: one serves a row).
+
+    On its way the tile asks for cache lines that will be needed later: numbers line, line + rate,
+    ... (in 65536ths, one each step) of soon[isoon:], which has 2^shift lines in a row and
+    row_soon from row to row. A burst of requests would hold up the tile; these it hides.
+    """
+    vector = Vector(c.dtype)
+
+    def codegen(context, builder, signature, args):
+        emit = _MaskedEmitter(context, builder, vector)
+        kinds = signature.args
+        places = (2, 6, 13, 17, 20)
+        left, right, start, result, later = (emit.data(kinds[k], args[k]) for k in places)
+        rows, columns, _, ia, row_a, step_a, _, ib, row_b, depth, *runs = args[:13]
+        _, ifirst, row_first, step_first, _, ic, row_c = args[13:20]
+        _, isoon, row_soon, shift, line, rate = args[20:]
+        _product(
+            emit, rows, columns, _Operand(left, ia, row_a, step_a), _Operand(right, ib, row_b),
+            depth, _Operand(start, ifirst, row_first, step_first), _Operand(result, ic, row_c),
+            runs, _Soon(emit, later, isoon, row_soon, shift, line, rate),
+        )  # fmt: skip
+        return context.get_dummy_value()
+
+    n = types.intp
+    kinds = (
+        n, n, a, n, n, n, b, n, n, n, n, n, n, first, n, n, n, c, n, n, soon, n, n, n, n, n,
+    )  # fmt: skip
     return types.void(*kinds), codegen
 
 
