@@ -1,5 +1,7 @@
 """Depthwise convolution: against loops in Python, its ties to threads, NaN and infinity."""
 
+from unittest import mock
+
 import naive
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tinyconv as tc
-from tinyconv.kernels import Window, conv_depthwise, conv_naive
+from tinyconv.kernels import Window, conv_depthwise, conv_naive, depthwise_moved
 
 
 @st.composite
@@ -49,6 +51,11 @@ def _all(x, w, b, gy, residual, window):
     )
 
 
+def _move_all():
+    """Small images too are moved where that makes a window fit."""
+    return mock.patch.object(depthwise_moved, "_SMALL", 0)
+
+
 def _case(shape, O, stride=1, padding=(1, 1, 1, 1), kernel=(3, 3)):
     return shape, O, (kernel, dict(stride=(stride, stride), padding=padding, dilation=(1, 1)))
 
@@ -68,10 +75,15 @@ def _case(shape, O, stride=1, padding=(1, 1, 1, 1), kernel=(3, 3)):
 @example(case=_case((1, 2, 5, 29), 2, 2, (3, 3, 0, 0)))  # a register that starts outside
 @example(case=_case((1, 2, 2, 5), 4, 2, (4, 0, 0, 4)))  # windows that see padding only
 @example(case=_case((1, 2, 12, 20), 2, 1, (2, 2, 2, 2), (5, 5)))
+@example(case=_case((2, 3, 7, 20), 6, 1, (0, 0, 0, 0)))  # moved: outputs that are left out
+@example(case=_case((1, 2, 6, 18), 2, 2, (0, 1, 0, 1)))  # zeros in front, and outputs
+@example(case=_case((1, 3, 9, 17), 3, 2, (2, 2, 2, 2)))  # zeros in front
+@example(case=_case((2, 1, 5, 33), 2, 1, (4, 3, 5, 4)))  # an adjoint that begins in the image
 def test_against_loops(case, dtype):
     (x, w, b, gy, residual), window = _arrays(case, dtype)
     inputs = [a.copy() for a in (x, w, b, gy, residual)]
-    y, act, gx, gw = _all(x, w, b, gy, residual, window)
+    with _move_all():
+        y, act, gx, gw = _all(x, w, b, gy, residual, window)
     args = dict(case[2][1], groups=x.shape[1])
     wanted_x, wanted_w, _ = naive.conv2d_gradients(gy, x, w, **args)
     wanted = naive.conv2d(x, w, b, **args)
@@ -95,12 +107,40 @@ def test_more_filters_and_images_than_are_summed_at_once(shape, stride):
     np.testing.assert_allclose(gw, wanted_w, rtol=2e-4, atol=2e-4)
 
 
-def _big(stride):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (0, 1, 0, 1), (2, 2, 2, 2), (1, 0, 2, 1)])
+def test_moved_windows(padding, stride, dtype):
+    case = _case((3, 40, 13, 14), 40, stride, padding)
+    (x, w, b, gy, residual), window = _arrays(case, dtype)
+    assert depthwise_moved.move(window, x.shape[2:], gy.shape[2:], 3 * 40) is not None
+    y, act, gx, gw = _all(x, w, b, gy, residual, window)
+    x, w, b, gy = (a.astype(float) for a in (x, w, b, gy))
+    wanted = conv_naive.forward(x, w, b, window, 40)
+    pairs = (
+        (y, wanted),
+        (act, np.maximum(wanted + residual, 0)),
+        (gx, conv_naive.input_gradient(gy, w, window, 40, x.shape[2:])),
+        (gw, conv_naive.weight_gradient(gy, x, window, 40)),
+    )
+    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    for got, expected in pairs:
+        assert got.dtype == dtype and got.flags.c_contiguous
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+def _big(stride, padding=(1, 1, 1, 1)):
     # more than one chunk of planes, and of rows; few filters, whose images are shared out
-    return _case((5, 3, 150, 64), 3, stride)
+    return _case((5, 3, 150, 64), 3, stride, padding)
 
 
-@pytest.mark.parametrize("case", [_big(1), _big(2), _case((40, 70, 8, 8), 70)])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(_big(1), _big(2), _big(1, (0, 0, 0, 0)), _big(2, (0, 1, 0, 1))),
+        _case((40, 70, 8, 8), 70),
+    ],
+)
 def test_thread_counts_and_ways_past_the_caches_change_no_bit(case, monkeypatch):
     arrays, window = _arrays(case, np.float32)
     before = tc.get_num_threads()
@@ -120,16 +160,19 @@ def test_thread_counts_and_ways_past_the_caches_change_no_bit(case, monkeypatch)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("W", [5, 8, 14, 16, 37])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_number_that_is_none_reaches_what_it_touches_and_no_more(stride, W, bad):
+@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 0, 0, 0), (0, 1, 0, 1)])
+def test_a_number_that_is_none_reaches_what_it_touches_and_no_more(padding, bad, W, stride):
     # in pixels that the last tap of a row or column may not see, nor the first
     for at in ((0, 0), (6, W - 1), (3, 2)):
-        (x, w, b, gy, residual), window = _arrays(_case((2, 3, 7, W), 3, stride), np.float32)
+        case = _case((2, 3, 7, W), 3, stride, padding)
+        (x, w, b, gy, residual), window = _arrays(case, np.float32)
         x[1, 1][at] = bad
-        args = dict(stride=(stride, stride), padding=(1, 1, 1, 1), dilation=(1, 1), groups=3)
-        y, _, _, gw = _all(x, w, b, gy, residual, window)
+        args = dict(case[2][1], groups=3)
         spoilt = gy.copy()
         spoilt[1, 2, -1, -1] = bad
-        gx = conv_depthwise.input_gradient(spoilt, w, window, 3, x.shape[2:])
+        with _move_all():
+            y, _, _, gw = _all(x, w, b, gy, residual, window)
+            gx = conv_depthwise.input_gradient(spoilt, w, window, 3, x.shape[2:])
         with np.errstate(invalid="ignore"):
             pairs = (
                 (y, naive.conv2d(x, w, b, **args)),

@@ -80,6 +80,14 @@ def test_a_larger_block_at_hand_is_used_before_memory_is_asked_for(monkeypatch):
     assert small.base.block.size <= 4 * small.nbytes
 
 
+def test_a_small_array_does_not_keep_a_block_many_times_its_size():
+    large = [memory.empty((50 << 20,), np.uint8) for _ in range(6)]
+    del large
+    small = [memory.empty((1 << 20,), np.uint8) for _ in range(80)]
+    large = [memory.empty((50 << 20,), np.uint8) for _ in range(6)]
+    assert held() < 450 << 20 and len(small) + len(large) == 86
+
+
 def _views(array):
     yield "slice", array[1:, ::2]
     yield "view of views", array[1].T[2:][::3][1:]

@@ -311,8 +311,8 @@ def _differentiate(node, grads, useful, wanted):
     expected = len(node.edges)
     if len(results) != expected:
         # trailing arguments without a gradient (options, indices) need no None of their own
-        given, wanted = results[expected:], node.edges[len(results) :]
-        if any([g is not None for g in given]) or any([edge is not None for edge in wanted]):
+        surplus, missing = results[expected:], node.edges[len(results) :]
+        if any([g is not None for g in surplus]) or any([edge is not None for edge in missing]):
             raise RuntimeError(
                 f"{node.name}.backward returned {len(results)} gradients, its forward took "
                 f"{expected} arguments"
@@ -329,8 +329,8 @@ def _checked(node, i, g, shape, dtype):
         )
     if g.shape != shape:
         raise RuntimeError(
-            f"{node.name}.backward: gradient {i} has shape {list(g.shape)}, the argument had "
-            f"{list(shape)}"
+            f"{node.name}.backward: gradient {i} has shape {list(g.shape)}, the argument has "
+            f"{list(shape)}, unless it was changed since the forward pass"
         )
     return g if g.dtype == dtype else g.to(dtype)
 

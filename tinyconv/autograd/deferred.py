@@ -45,7 +45,7 @@ class Later:
         """The array max(self, 0); None if it can not be had in one go."""
 
     def masked(self, y):
-        """The array where y > 0, else 0, as a ``Later``; None if it can not be had in one go."""
+        """The array where y > 0 or NaN, else 0, as a ``Later``; None if that takes two passes."""
 
 
 class Pass(Later):

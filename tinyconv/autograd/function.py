@@ -170,7 +170,7 @@ class Function:
 
     @property
     def input_meta(self):
-        """(shape, dtype) of each argument that a gradient goes to, None for the others."""
+        """(shape, dtype) of each argument that a gradient goes to, as it is now, or None."""
         return [None if edge is None else meta(*edge) for edge in self.edges]
 
     @property

@@ -8,6 +8,7 @@ in between, they reckon y from x again, which is cheaper than to read it.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def _share(N, C, P, size):
 def _sizes(x):
     """N, C, and the numbers in a plane."""
     N, C = x.shape[:2]
-    return N, C, x.size // (N * C)
+    return N, C, math.prod(x.shape[2:])
 
 
 def statistics(x, eps):

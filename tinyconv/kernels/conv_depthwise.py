@@ -5,13 +5,16 @@ each tap one load and one multiply-add. Where a register hangs over the border o
 a mask makes zeros of the lanes outside; so no padded copy is needed.
 
 Undilated 3 x 3 windows of stride 1 and 2, padded by 1, have kernels of their own
-(``depthwise_forward``, ``depthwise_gradients``), which read each pixel less often; the kernels
-here do the others.
+(``depthwise_forward``, ``depthwise_gradients``), which read each pixel less often; those of other
+padding are moved to fit them where it pays (``depthwise_moved``). The kernels here do the others.
 """
 
 import numpy as np
 
 from tinyconv.kernels import depthwise_forward, depthwise_gradients, depthwise_masks, parallel
+from tinyconv.kernels.addition import add as add_arrays
+from tinyconv.kernels.addition import over_rows
+from tinyconv.kernels.depthwise_moved import move
 from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import inlined, kernel
 from tinyconv.kernels.memory import empty
@@ -34,6 +37,7 @@ from tinyconv.kernels.simd import (
     total,
     zeros,
 )
+from tinyconv.kernels.simd_masks import between, fma_masked
 
 #: bytes of a result that no cache holds until it is read
 _PAST_CACHES = 1 << 25
@@ -68,10 +72,15 @@ def _past_caches(y):
 def forward(x, w, bias, window, groups, residual=None, relu=False):
     O = w.shape[0]
     image, output = x.shape[2:], window.output_shape(*x.shape[2:])
+    stride = _own(window, image, output)
+    # without a copy stride 2 is as fast, unless registers are not filled
+    if not stride and (window.sw == 1 or output[1] * x.itemsize <= BITS // 8):
+        to = move(window, image, output, x.shape[0] * O)
+        if to is not None:
+            return _moved(x, w, bias, to, groups, output, residual, relu)
     y = empty((x.shape[0], O, *output), x.dtype)
     arrays = [a.reshape(-1) for a in (x, w, bias, y if residual is None else residual, y)]
     rest = (*image, *output, groups, O), (residual is not None, relu)
-    stride = _own(window, image, output)
     if stride == 0:
         function, rest = _forward, (window, *rest)
     elif stride == 1:
@@ -86,15 +95,31 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
     return y
 
 
+def _moved(x, w, bias, to, groups, output, residual, relu):
+    """``forward`` by a window that is moved."""
+    y = forward(to.of_image(x), w, bias, to.window, groups, None, relu and residual is None)
+    y = to.to_output(y, output)
+    if residual is not None:
+        add_arrays(y, residual, out=y)
+        if relu:
+            over_rows(lambda a, b: np.maximum(y[a:b], 0, out=y[a:b]), y)
+    return y
+
+
 def input_gradient(gy, w, window, groups, image):
     O, _, kh, kw = w.shape
     if O == groups and window.sh == window.sw == 1:
         return _turned(gy, w, window, groups, image)
+    own = O == groups and _own(window, image, gy.shape[2:])
+    to = None if own or O != groups else move(window, image, gy.shape[2:], gy.shape[0] * O)
+    if to is not None:
+        gx = input_gradient(to.of_output(gy), w, to.window, groups, to.image)
+        return to.to_image(gx, image)
     gx = empty((gy.shape[0], groups, *image), gy.dtype)
     arrays = [a.reshape(-1) for a in (gy, w, gx)]
     sizes = *image, *gy.shape[2:], groups, O
     function, first = _input_gradient, window
-    if O == groups and _own(window, image, gy.shape[2:]):
+    if own:
         function, first = depthwise_gradients.spread_out, _masks(2, image, gy.dtype)
     parallel.run(
         lambda _, start, stop: function(*arrays, first, sizes, start, stop),
@@ -119,6 +144,12 @@ def weight_gradient(gy, x, window, groups):
     kh, kw = window.kh, window.kw
     image, output = x.shape[2:], gy.shape[2:]
     stride = _own(window, image, output)
+    to = None if stride else move(window, image, output, N * O)
+    if to is not None:
+        gw = weight_gradient(to.of_output(gy), to.of_image(x), to.window, groups)
+        # outputs that are none have slopes of 0, which may have met infinite pixels
+        if np.isfinite(gw).all():
+            return gw
     # few filters would not keep all threads busy
     shares = max(1, min(N, -(-_FEW // max(O, 1)))) if stride else 1
     gw = np.empty((shares, O, 1, kh, kw), x.dtype)
@@ -245,6 +276,7 @@ def _weight_gradient(gy, x, gw, g, sizes, start, stop):
             for p in range(Ho):
                 for q in range(0, Wo, n):
                     slope = load_some(gy, ((image * O + o) * Ho + p) * Wo + q, Wo - q)
+                    there = between(0, Wo - q, n)
                     for i in range(g.kh):
                         h = p * g.sh - g.top + i * g.dh
                         if h < 0 or h >= H:
@@ -253,6 +285,6 @@ def _weight_gradient(gy, x, gw, g, sizes, start, stop):
                             v = q * g.sw - g.left + j * g.dw
                             seen = _seen(x, of + h * W, v, g.sw, W, False)
                             k = (i * g.kw + j) * n
-                            store(sums, k, fma(slope, seen, load(sums, k)))
+                            store(sums, k, fma_masked(slope, seen, load(sums, k), there))
         for k in range(g.kh * g.kw):
             put(gw, o * g.kh * g.kw + k, total(load(sums, k * n)))

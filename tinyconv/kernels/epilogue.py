@@ -1,9 +1,9 @@
-"""What comes after a convolution's sums: the residual is added, the ReLU taken, the result put
-where it belongs, while it is still in a near cache.
+"""What comes after a convolution's sums, while they are still in a near cache: the residual is
+added, the ReLU taken.
 """
 
 from tinyconv.kernels.jit import part
-from tinyconv.kernels.simd import add, lanes, load, load_some, positive, store, store_some
+from tinyconv.kernels.simd import add, lanes, load, positive, store
 
 
 @part
@@ -18,16 +18,3 @@ def finish(y, residual, at, pitch, height, width, add_residual, relu):
             if relu:
                 value = positive(value)
             store(y, q, value)
-
-
-@part
-def put_run(y, to, result, of, count, residual, add_residual, relu):
-    """y[to : to + count] = act(result[of:] + residual[to:]); result is read in whole registers."""
-    n = lanes(y)
-    for q in range(0, count, n):
-        value = load(result, of + q)
-        if add_residual:
-            value = add(value, load_some(residual, to + q, count - q))
-        if relu:
-            value = positive(value)
-        store_some(y, to + q, value, count - q)

@@ -25,7 +25,7 @@ _SMALL = 1 << 15
 _HUGE = 1 << 21
 #: idle bytes beyond what was ever lent at once: a block of the wrong size is of no use
 _SPARE = 1 << 26
-#: how many times too large a block may be while there is room for another
+#: how many times too large a block may be; twice as many where there is no room for another
 _ROOM = 4
 #: asks after which a block that no one took is given back to the system
 _PATIENCE = 1 << 13
@@ -61,7 +61,8 @@ class _Lease(np.ndarray):
 class _Pool:
     """Idle blocks by size class, last used first.
 
-    What it holds, idle and lent, stays within the most that was lent at once, and ``_SPARE``.
+    What it holds, idle and lent, stays within the most that was lent at once, counted by blocks,
+    and ``_SPARE``. A block may be up to ``2 * _ROOM`` times as large as what it is lent for.
     """
 
     def __init__(self):
@@ -99,7 +100,7 @@ class _Pool:
             self.peak = max(self.peak, self.held - idle + size)
             most = max(self.peak, self.peak_before) + max(_SPARE, self.peak // 8)
             if self.held + size > most:
-                block = self._larger(size, most)
+                block = self._larger(size, 2 * _ROOM * size)
                 if block is not None:
                     return block
             for home in list(self.classes.values()):

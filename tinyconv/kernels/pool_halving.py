@@ -129,11 +129,12 @@ def _gradient_of_pairs(gy, chosen, y, gx, sums, g, start, stop):
     gy, chosen, y, gx = pointer(gy), pointer(chosen), pointer(y), pointer(gx)
     none, one, two, three = zeros(gy), every(gy, 1), every(gy, 2), every(gy, 3)
     for unit in range(start, stop):
-        sum_ = sum_too = zeros(gy)
+        plane_sum = plane_sum_too = 0.0
         for q in range(0, g.Wo, n):
             at, next, iy, second, to, too = _block(unit, q, g, n)
             here, there = _pixels(q, 2 * g.Wo, 0, g, too, n)
             tap = unit * g.Ho * g.pitch + q
+            sum_ = sum_too = zeros(gy)
             for _ in range(g.Ho):
                 value = _load_results(gy, iy, second, to, too)
                 number = load_as(chosen, tap, value)
@@ -149,13 +150,16 @@ def _gradient_of_pairs(gy, chosen, y, gx, sums, g, start, stop):
                 if masking:
                     sum_, sum_too = add(sum_, add(a, c)), add(sum_too, add(b, d))
                 at, iy, tap = at + 2 * g.W, iy + g.Wo, tap + g.pitch
+            if masking:
+                plane_sum += total(sum_)
+                plane_sum_too += total(sum_too)
         if masking:
             plane = 2 * unit if g.shared else unit
             if not g.shared:
-                sum_ = add(sum_, sum_too)
+                plane_sum += plane_sum_too
             elif plane + 1 < g.planes:
-                sums[plane + 1] = total(sum_too)
-            sums[plane] = total(sum_)
+                sums[plane + 1] = plane_sum_too
+            sums[plane] = plane_sum
 
 
 @inlined

@@ -105,7 +105,7 @@ class ModuleDict(Module):
         self.register_module(name, module)
 
     def __delitem__(self, name):
-        delattr(self, name)
+        del self._modules[name]
 
     def __len__(self):
         return len(self._modules)

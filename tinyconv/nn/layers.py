@@ -150,13 +150,15 @@ class _BatchNorm(Module):
     def forward(self, x):
         self._check(x)
         momentum = self.momentum
-        if self.training and self.track_running_stats and momentum is None:
+        counting = self.training and self.track_running_stats
+        counting = counting and self.num_batches_tracked is not None
+        if counting and momentum is None:
             momentum = 1 / (int(self.num_batches_tracked) + 1)
         y = F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias,
             self.training or self.running_mean is None, momentum or 0.0, self.eps,
         )  # fmt: skip
-        if self.training and self.track_running_stats and not state.recomputing:
+        if counting and not state.recomputing:
             count = self.num_batches_tracked
             # no op reads it, so none has to hurry (``+=`` would be ten times slower)
             count.array[()] = count.array.item() + 1

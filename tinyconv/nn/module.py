@@ -2,7 +2,7 @@
 
 import itertools
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tinyconv.autograd.backward import forget
 from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import RemovableHandle
 from tinyconv.nn.hooks import BackwardHooks, entered
-from tinyconv.nn.members import Members
+from tinyconv.nn.members import KINDS, NAMES, Members, kind_of, members
 from tinyconv.ops.shape import check_device
 
 
@@ -55,24 +55,25 @@ class Module:
     """
 
     training: bool
-    if TYPE_CHECKING:  # what ``register_buffer`` and the like make is known at run time only
-
-        def __getattr__(self, name: str) -> Any: ...
+    _parameters, _buffers, _modules = (members(kind) for kind in KINDS)
 
     def __init__(self):
+        self.__dict__[NAMES] = {kind: {} for kind in KINDS}
         self.__dict__.update(
             training=True,
-            # the names of the attributes that are members, by kind and in order
-            _names=dict(parameters={}, buffers={}, modules={}),
             _not_saved=set(),
             _forward_hooks=OrderedDict(),
             _forward_pre_hooks=OrderedDict(),
             _backward_hooks=OrderedDict(),
         )
 
-    _parameters = property(lambda self: Members(self.__dict__, self._names["parameters"]))
-    _buffers = property(lambda self: Members(self.__dict__, self._names["buffers"]))
-    _modules = property(lambda self: Members(self.__dict__, self._names["modules"]))
+    def __getstate__(self):
+        """The attributes, for copies: the tables of a shallow one are its own."""
+        state = dict(self.__dict__)
+        state[NAMES] = {kind: dict(names) for kind, names in state[NAMES].items()}
+        for table in ("_not_saved", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks"):
+            state[table] = state[table].copy()
+        return state
 
     def forward(self, *args, **kwargs):
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
@@ -130,35 +131,31 @@ class Module:
 
     # -- attributes -------------------------------------------------------------------
     def __setattr__(self, name, value):
-        if "_names" not in self.__dict__:
+        if NAMES not in self.__dict__:
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning {name!r}"
             )
         if isinstance(value, Parameter):
-            self._place(name, value, self._parameters)
+            self._parameters[name] = value
         elif isinstance(value, Module):
-            self._place(name, value, self._modules)
-        else:
-            kind = next((kind for kind, names in self._names.items() if name in names), None)
-            if kind is not None and value is not None:
-                wanted = dict(parameters="Parameter", buffers="Tensor", modules="Module")[kind]
-                if wanted != "Tensor" or not isinstance(value, Tensor):
-                    raise TypeError(
-                        f"{name!r} is a {wanted} of the module, got {type(value).__name__}"
-                    )
+            self._modules[name] = value
+        elif (kind := kind_of(self, name)) is None:
             object.__setattr__(self, name, value)
+        else:
+            wanted = dict(parameters="Parameter", buffers="Tensor", modules="Module")[kind]
+            if value is not None and not (wanted == "Tensor" and isinstance(value, Tensor)):
+                raise TypeError(f"{name!r} is a {wanted} of the module, got {type(value).__name__}")
+            self.__dict__[name] = value
+
+    def __getattr__(self, name: str) -> Any:  # what there is, is found without
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name):
-        object.__delattr__(self, name)
-        for names in self._names.values():
-            names.pop(name, None)
-
-    def _place(self, name, value, members):
-        """Make ``value`` a member of one kind only; a replaced one keeps its place in the order."""
-        for names in self._names.values():
-            if names is not members.names:
-                names.pop(name, None)
-        members[name] = value
+        kind = kind_of(self, name)
+        if kind is None:
+            object.__delattr__(self, name)
+        else:
+            del Members(self.__dict__, kind)[name]
 
     def register_parameter(self, name, param):
         """Register a Parameter (or None for "there could be one") under ``name``."""
