@@ -21,6 +21,8 @@ from tinyconv.kernels.tile_product import multiply_runs, transpose
 _UNITS = 8
 #: pixels at work at a time: of three registers of channels they fill most of the L1 cache
 _DEPTH = 200
+#: and of rows that are seen with a stride: those are laid out twice
+_THINNED = 112
 
 
 class _Depths(NamedTuple):
@@ -32,6 +34,7 @@ class _Depths(NamedTuple):
     area: int  # pixels of an image that are seen
     images: int  # at work at a time
     pixels: int  # and so many of each
+    thin: int  # from one channel to the next, of pixels thinned
     size: int  # from one strip of channels to the next, transposed
     H: int
     W: int
@@ -53,7 +56,7 @@ def _weigh(gy, x, sums, g, units, start, stop):
     most = (g.channels + n - 1) // n
     # a transposed square is written whole, behind the last pixels too
     laid = np.empty((most + WIDTH - 1) // WIDTH * g.size + n * strip, x.dtype)
-    thin = np.empty(n * g.pixels if thinned else 0, x.dtype)
+    thin = np.empty(g.channels * g.thin if thinned else 0, x.dtype)
     none = np.zeros(strip, x.dtype)
     px, pgy, psums, pnone = pointer(x), pointer(gy), pointer(sums), pointer(none)
     plaid, pthin = pointer(laid), pointer(thin)
@@ -68,6 +71,11 @@ def _weigh(gy, x, sums, g, units, start, stop):
             p0 = 0
             while image < n1:
                 some, depth = min(g.images, n1 - image), min(g.pixels, g.area - p0)
+                if thinned:
+                    # all channels at once: what was just stored is slow to load
+                    for i in range(some):
+                        plane = (image + i) * C + group * g.channels + c0
+                        _thin(px, plane, c1 - c0, p0, depth, g, pthin, i * depth)
                 for c in range(c0, c1, n):
                     k = (c - c0) // n
                     # the strip that register k is in
@@ -76,7 +84,11 @@ def _weigh(gy, x, sums, g, units, start, stop):
                     for i in range(image, image + some):
                         plane = i * C + group * g.channels + c
                         rows = min(n, c1 - c)
-                        _turn(px, plane, rows, p0, depth, g, thinned, pthin, plaid, to)
+                        if thinned:
+                            of = (c - c0) * g.thin + (i - image) * depth
+                            _turn(pthin, of, g.thin, rows, depth, plaid, to)
+                        else:
+                            _turn(px, plane * g.area + p0, g.area, rows, depth, plaid, to)
                         to += depth * strip
                 # what comes next: pixels of the same images, or of the next ones
                 i2, p2 = image, p0 + depth
@@ -89,7 +101,7 @@ def _weigh(gy, x, sums, g, units, start, stop):
                     shift = 30
                     lines_x, lines_gy = (c1 - c0) * g.area // n + 1, g.filters * g.area // n + 1
                 else:
-                    shift = 4
+                    shift = 3 if depth2 <= 8 * n else 4  # lines that nobody wants cost
                     lines_x, lines_gy = (c1 - c0) << shift, g.filters << shift
                 row_x, shift_x, across, first_row = g.area, shift, 0, 0
                 if thinned:
@@ -137,20 +149,22 @@ def _weigh(gy, x, sums, g, units, start, stop):
 
 
 @part
-def _turn(x, plane, rows, p0, depth, g, thinned, thin, laid, to):
-    """laid[to + p strip + c] = x[plane + c, p0 + p] for ``rows`` planes."""
+def _thin(x, plane, rows, p0, depth, g, thin, to):
+    """thin[to + c pitch + p] = x[plane + c, p0 + p] for ``rows`` planes: the pixels seen."""
+    done = 0
+    while done < depth:
+        line, column = (p0 + done) // g.Wo, (p0 + done) % g.Wo
+        count = min(depth - done, g.Wo - column)
+        at = (plane * g.H + line * g.sh) * g.W + column * g.sw
+        copy_rows(thin, to + done, g.thin, x, at, g.H * g.W, g.sw, rows, count)
+        done += count
+
+
+@part
+def _turn(x, of, pitch, rows, depth, laid, to):
+    """laid[to + p strip + c] = x[of + c pitch + p] for ``rows`` c."""
     n = lanes(x)
     strip = WIDTH * n
-    of, pitch = plane * g.area + p0, g.area
-    if thinned:
-        done = 0
-        while done < depth:
-            line, column = (p0 + done) // g.Wo, (p0 + done) % g.Wo
-            count = min(depth - done, g.Wo - column)
-            at = (plane * g.H + line * g.sh) * g.W + column * g.sw
-            copy_rows(thin, done, g.pixels, x, at, g.H * g.W, g.sw, rows, count)
-            done += count
-        x, of, pitch = thin, 0, g.pixels
     for p in range(0, depth, n):
         transpose(x, of + p, pitch, rows, min(n, depth - p), laid, to + p * strip, strip)
 
@@ -172,8 +186,8 @@ def _plan(N, channels, filters, groups, image, out, strides, itemsize):
     """(grid, units, number of sums)"""
     n = BITS // (8 * itemsize)
     area = out[0] * out[1]
-    # whole registers, or rows where they are seen with a stride: those are laid out twice
-    unit, depth = (n, _DEPTH) if strides == (1, 1) else (out[1], _DEPTH // 3)
+    # whole registers, or rows where they are seen with a stride
+    unit, depth = (n, _DEPTH) if strides == (1, 1) else (out[1], _THINNED)
     pixels = -(-area // -(-area // depth))
     pixels = min(area, -(-pixels // unit) * unit)
     images = max(1, min(N, depth // pixels)) if pixels == area else 1
@@ -198,7 +212,11 @@ def _plan(N, channels, filters, groups, image, out, strides, itemsize):
         for i in range(shares) for c in range(parts)
     ]  # fmt: skip
     size = images * pixels * WIDTH * n
-    g = _Depths(channels, filters, groups, area, images, pixels, size, *image, out[1], *strides)
+    # an odd number of registers: rows of a square are not to share the cache's sets
+    thin = (-(-images * pixels // n) | 1) * n
+    g = _Depths(
+        channels, filters, groups, area, images, pixels, thin, size, *image, out[1], *strides
+    )
     return g, np.array(units, np.int64), shares
 
 

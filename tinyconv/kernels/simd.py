@@ -402,13 +402,14 @@ def copy_rows(to, i, pitch, of, j, stride, step, rows, count):
                 q = count - count % n
                 store_some(to, at + q, load_some(of, begin + q, count - q), count - q)
     elif step == 2:
-        for r in range(rows):
-            at, begin = i + r * pitch, j + r * stride
-            for q in range(0, count, n):
-                left = 2 * (count - q) - 1
-                low = load_some(of, begin + 2 * q, left)
-                high = load_some(of, begin + 2 * q + n, left - n)
-                store_some(to, at + q, evens(low, high), count - q)
+        # along the rows first: the masks are the same in each
+        for q in range(0, count, n):
+            left = 2 * (count - q) - 1
+            for r in range(rows):
+                begin = j + r * stride + 2 * q
+                low = load_some(of, begin, left)
+                high = load_some(of, begin + n, left - n)
+                store_some(to, i + r * pitch + q, evens(low, high), count - q)
     else:
         for r in range(rows):
             for q in range(count):

@@ -150,25 +150,38 @@ def turn(typingctx, x, ix, pitch_x, rows, columns, y, iy, pitch_y):
         source = context.make_array(kinds[0])(context, builder, args[0]).data
         target = context.make_array(kinds[5])(context, builder, args[5]).data
         _, ix, pitch_x, rows, columns, _, iy, pitch_y = args
-        mask, values = _mask(builder, vector, columns), []
-        for i in range(lanes):
-            pointer = place(source, ix, pitch_x, i, rows)
-            function = _masked(
-                builder, "load", vector, (kind, [pointer.type, align.type, mask.type, kind])
-            )
-            values.append(builder.call(function, [pointer, align, mask, zero]))
-        values = _transposed(builder, values, numbers)
-        mask = _mask(builder, vector, rows)
-        # backwards: what has no place of its own goes to the last one's, and is written over
-        for j in reversed(range(lanes)):
-            pointer = place(target, iy, pitch_y, j, columns)
-            function = _masked(
-                builder,
-                "store",
-                vector,
-                (ir.VoidType(), [kind, pointer.type, align.type, mask.type]),
-            )
-            builder.call(function, [values[j], pointer, align, mask])
+        half = ir.Constant(rows.type, lanes // 2)
+        seen, filled = _mask(builder, vector, columns), _mask(builder, vector, rows)
+        # the same lanes, half a register higher
+        order = [lanes] * (lanes // 2) + list(range(lanes // 2))
+        nothing = ir.Constant(filled.type, [0] * lanes)
+        raised = builder.shuffle_vector(filled, nothing, ir.Constant(numbers, order))
+
+        def square(count):
+            """The turn of ``count`` rows: all of a register's, or half of them, of which each
+            register then holds two columns."""
+            values = []
+            for i in range(count):
+                pointer = place(source, ix, pitch_x, i, rows)
+                arguments = [pointer.type, align.type, seen.type, kind]
+                function = _masked(builder, "load", vector, (kind, arguments))
+                values.append(builder.call(function, [pointer, align, seen, zero]))
+            values = _transposed(builder, values, numbers)
+            # backwards: what has no place of its own goes to the last one's, and is written over
+            for j in reversed(range(lanes)):
+                at, mask = iy, filled
+                if j >= count:
+                    at, mask = builder.sub(iy, half), raised
+                pointer = place(target, at, pitch_y, j, columns)
+                arguments = [kind, pointer.type, align.type, mask.type]
+                function = _masked(builder, "store", vector, (ir.VoidType(), arguments))
+                builder.call(function, [values[j % count], pointer, align, mask])
+
+        with builder.if_else(builder.icmp_signed("<=", rows, half)) as (few, many):
+            with few:
+                square(lanes // 2)
+            with many:
+                square(lanes)
         return context.get_dummy_value()
 
     n = types.intp
@@ -176,11 +189,12 @@ def turn(typingctx, x, ix, pitch_x, rows, columns, y, iy, pitch_y):
 
 
 def _transposed(builder, rows, numbers):
-    """A square of registers, transposed: log2(lanes) rounds that exchange halves."""
-    rows, lanes = list(rows), len(rows)
-    half = lanes // 2
+    """A square of registers, transposed: log2(lanes) rounds that exchange halves. Of half as many
+    registers, both squares."""
+    rows, lanes = list(rows), numbers.count
+    half = len(rows) // 2
     while half:
-        for i in [i for i in range(lanes) if not i & half]:
+        for i in [i for i in range(len(rows)) if not i & half]:
             a, b = rows[i], rows[i + half]
             upper = [k if not k & half else k - half + lanes for k in range(lanes)]
             lower = [k + half if not k & half else k + lanes for k in range(lanes)]
