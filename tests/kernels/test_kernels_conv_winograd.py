@@ -194,6 +194,7 @@ def test_no_image_and_no_pixel():
     window = Window.of(3)
     x, w = np.zeros((0, 2, 5, 6), np.float32), np.ones((3, 2, 3, 3), np.float32)
     gy = np.zeros((0, 3, 3, 4), np.float32)
-    assert conv_winograd.forward(x, w, None, window, 1).shape == gy.shape
-    assert conv_winograd.input_gradient(gy, w, window, 1, (5, 6)).shape == x.shape
-    assert not conv_winograd.weight_gradient(gy, x, window, 1).any()
+    with tc.kernels.conv_algorithm("winograd"):  # the door takes them, the members never see them
+        assert tc.kernels.conv.forward(x, w, None, window, 1).shape == gy.shape
+        assert tc.kernels.conv.input_gradient(gy, w, window, 1, (5, 6)).shape == x.shape
+        assert not tc.kernels.conv.weight_gradient(gy, x, window, 1).any()

@@ -328,11 +328,12 @@ def _warmup(args):
     for i, (name, shape) in enumerate(WARMUP, 1):
         _print(f"{i}/{count} {name} ...")
         _train_a_little(models.get_model(name, in_channels=shape[0]), shape)
-    _print(f"{count}/{count} every way to convolve, in float32 and float64 ...")
+    _print(f"{count}/{count} every way to convolve, in float32 and float64, and to pool ...")
     for algorithm in kernels.choice.ALGORITHMS:
         with kernels.conv_algorithm(algorithm):
             _convolve_once(algorithm, tinyconv.float32)
             _convolve_once(algorithm, tinyconv.float64)
+    _pool_once()
     _print(
         f"ready in {time.perf_counter() - began:.1f} s: {watch.kernels} kernels compiled in "
         f"{watch.seconds:.1f} s, the others were in the cache"
@@ -355,8 +356,18 @@ def _train_a_little(net, shape):
 
 
 def _convolve_once(algorithm, dtype):
-    """A convolution that the algorithm can do, in all three directions."""
+    """Convolutions that the algorithm can do, in all three directions."""
     size, groups = (1 if algorithm == "pointwise" else 3), (4 if algorithm == "depthwise" else 1)
     x = tinyconv.zeros(16, 4, 8, 8, dtype=dtype, requires_grad=True)
     w = tinyconv.zeros(4, 4 // groups, size, size, dtype=dtype, requires_grad=True)
-    nn.functional.conv2d(x, w, padding=size // 2, groups=groups).sum().backward()
+    for stride in (1, 2) if algorithm != "winograd" else (1,):
+        y = nn.functional.conv2d(x, w, stride=stride, padding=size // 2, groups=groups)
+        y.sum().backward()
+
+
+def _pool_once():
+    """The pools that networks are made of, both ways."""
+    x = tinyconv.zeros(2, 4, 8, 8, requires_grad=True)
+    for size, stride in ((2, 2), (3, 2), (3, 1)):
+        for pool in (nn.functional.max_pool2d, nn.functional.avg_pool2d):
+            pool(x, size, stride, padding=size // 3).sum().backward()

@@ -90,7 +90,7 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
         function, rest = depthwise_forward.leap, (_masks(2, image, x.dtype), *rest)
     parallel.run(
         lambda _, start, stop: function(*arrays, *rest, start, stop),
-        parallel.chunks(x.shape[0] * O if y.size else 0, y.size * w[0].size),
+        parallel.chunks(x.shape[0] * O, y.size * w[0].size),
     )
     return y
 
@@ -123,7 +123,7 @@ def input_gradient(gy, w, window, groups, image):
         function, first = depthwise_gradients.spread_out, _masks(2, image, gy.dtype)
     parallel.run(
         lambda _, start, stop: function(*arrays, first, sizes, start, stop),
-        parallel.chunks(gx.shape[0] * groups if gx.size else 0, gy.size * kh * kw),
+        parallel.chunks(gx.shape[0] * groups, gy.size * kh * kw),
     )
     return gx
 
