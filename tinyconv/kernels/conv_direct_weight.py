@@ -21,6 +21,8 @@ from tinyconv.kernels.tile import DOT_ROWS, DOT_TAPS, dot, dot_cell, panels
 _SUMS = 1 << 19
 #: bytes that stay in the first cache beside what else passes through it
 _NEAR = 3 << 13
+#: bytes of planes: no next unit is asked for meanwhile, so they may be larger than forward
+_PLANES = 1 << 19
 #: pixels of a run, about: gradients of one panel stay there
 _RUN = 1100
 
@@ -141,7 +143,7 @@ def _weight_plan(N, image, channels, filters, groups, window, itemsize):
     lanes_ = BITS // (8 * itemsize)
     taps = forward_taps(window, *image)
     heights = panels(filters, DOT_ROWS)
-    limits = dict(start=12 * lanes_, run=_RUN)
+    limits = dict(start=12 * lanes_, run=_RUN, budget=_PLANES)
     grid, planes, masks = layout(taps, N, channels, groups, image, itemsize, lanes_, 1, **limits)
     gy_lies = window.output_shape(*image)[1] % lanes_ == 0
     x_lies = gy_lies and is_point(window) and image[0] == 1

@@ -104,13 +104,16 @@ def _phases(stride, kernel, dilation, before, size):
     ]
 
 
-def layout(taps, N, channels, groups, image, itemsize, strip, filters, start=0, run=1 << 30):
+def layout(
+    taps, N, channels, groups, image, itemsize, strip, filters, start=0, run=1 << 30, budget=_BUDGET
+):
     """(Grid, table of planes, masks for ``place``) for N images of ``image`` = (H, W).
 
     Args:
         channels: of one group of the source; filters: panels of filters of one group.
         strip: pixels are computed so many at a time.
-        start: what it costs to begin a run, in pixels; run: pixels of one at most, about.
+        start: what it costs to begin a run, in pixels; run: pixels of one at most, about;
+            budget: bytes of the planes at work.
     """
     H, W = image
     P, Q = max(j.P for j in taps.jobs), max(j.Q for j in taps.jobs)
@@ -124,7 +127,7 @@ def layout(taps, N, channels, groups, image, itemsize, strip, filters, start=0, 
     image_rows = max(P, rows - min(min(a, rows - b) for a, b in spans_h))
     bytes_of = channels * len(taps.planes) * pitch * itemsize
 
-    most = max(1, min(N, 16, _BUDGET // max(1, bytes_of * image_rows), -(-N // UNITS)))
+    most = max(1, min(N, 16, budget // max(1, bytes_of * image_rows), -(-N // UNITS)))
     most = max(1, min(most, run // (P * pitch)))
 
     def waste(images):
@@ -134,7 +137,7 @@ def layout(taps, N, channels, groups, image, itemsize, strip, filters, start=0, 
     images = min(range(1, most + 1), key=waste)
     blocks = splits = 1
     if images == 1:
-        blocks = min(P, max(1, -(-bytes_of * rows // _BUDGET), -(-P * pitch // run)))
+        blocks = min(P, max(1, -(-bytes_of * rows // budget), -(-P * pitch // run)))
         units = N * blocks
         if units < UNITS:
             more = -(-UNITS // units)
