@@ -145,27 +145,7 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     shift = mean if shift is None else shift
     masked = memory.empty(x.shape, x.dtype) if keep else None
     kept = masked.reshape(-1) if keep else flat
-    pieces, parts, sizes = _share(N, C, P, 2 * x.nbytes)
-    totals, products = np.empty((2, len(sizes), C))
-    parallel.run(
-        lambda i, *_: sum_products(
-            g,
-            pitch,
-            flat,
-            out,
-            P,
-            mean,
-            scale,
-            shift,
-            kept,
-            totals,
-            products,
-            mask,
-            keep,
-            *pieces[i],
-        ),
-        parts,
-    )
+    totals, products = _partial_sums(g, pitch, x, flat, out, mean, scale, shift, kept, mask, keep)
     gw, gb, slope, level = (np.empty(C, x.dtype) for _ in range(4))
     merge_sums(totals, products, N * P, scale, invstd, gw, gb, slope, level)
     if keep:
@@ -181,36 +161,30 @@ def through_relu(gy, x, w, mean, invstd, y=None, keep=False, shift=None):
     return gx, gw, gb, masked
 
 
-def masked_sums(gy, y):
-    """gy where y > 0 or NaN, else 0, and its sums over all axes but the second: what a ReLU and
-    a bias in front of it send back."""
-    N, C, P = _sizes(y)
-    flat, zero = _flat(y), np.zeros(C, y.dtype)
-    g, pitch = _images(gy)
-    masked = memory.empty(y.shape, y.dtype)
-    kept = masked.reshape(-1)
-    pieces, parts, sizes = _share(N, C, P, 2 * y.nbytes)
+def _partial_sums(g, pitch, x, flat, out, mean, scale, shift, kept, mask, keep):
+    """``sum_products`` of all of x, whose numbers are ``flat``, by all threads: rows of sums."""
+    N, C, P = _sizes(x)
+    pieces, parts, sizes = _share(N, C, P, 2 * x.nbytes)
     totals, products = np.empty((2, len(sizes), C))
-    one = zero + 1  # the line is y itself
     parallel.run(
         lambda i, *_: sum_products(
-            g,
-            pitch,
-            flat,
-            flat,
-            P,
-            zero,
-            one,
-            zero,
-            kept,
-            totals,
-            products,
-            BY_LINE,
-            True,
+            g, pitch, flat, out, P, mean, scale, shift, kept, totals, products, mask, keep,
             *pieces[i],
         ),
         parts,
-    )
+    )  # fmt: skip
+    return totals, products
+
+
+def masked_sums(gy, y):
+    """gy where y > 0 or NaN, else 0, and its sums over all axes but the second: what a ReLU and
+    a bias in front of it send back."""
+    flat, zero = _flat(y), np.zeros(y.shape[1], y.dtype)
+    g, pitch = _images(gy)
+    masked = memory.empty(y.shape, y.dtype)
+    kept = masked.reshape(-1)
+    one = zero + 1  # the line is y itself
+    totals, _ = _partial_sums(g, pitch, y, flat, flat, zero, one, zero, kept, BY_LINE, True)
     return masked, totals.sum(0).astype(y.dtype)
 
 
