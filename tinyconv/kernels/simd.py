@@ -220,19 +220,41 @@ def _masked(builder, name, vector, kinds):
     return builder.module.declare_intrinsic(f"llvm.masked.{name}.v{lanes}f{bits}.p0", fnty=kind)
 
 
+def _place(context, builder, signature, args, vector):
+    """The address of array[index] as a register's, and how it is aligned."""
+    align = ir.Constant(ir.IntType(32), vector.dtype.bitwidth // 8)
+    address = _address(context, builder, signature, args)
+    return builder.bitcast(address, vector.llvm_type().as_pointer()), align
+
+
+def _load_masked(context, builder, signature, args, vector, mask, otherwise=None):
+    """The lanes of ``array[index:]`` in the mask, ``otherwise`` or zeros in the others."""
+    kind = vector.llvm_type()
+    pointer, align = _place(context, builder, signature, args, vector)
+    if otherwise is None:
+        otherwise = ir.Constant(kind, [0.0] * vector.lanes)
+    arguments = [pointer.type, align.type, mask.type, kind]
+    function = _masked(builder, "load", vector, (kind, arguments))
+    return builder.call(function, [pointer, align, mask, otherwise])
+
+
+def _store_masked(context, builder, signature, args, vector, mask):
+    """``array[index:] = value`` in the lanes of the mask."""
+    pointer, align = _place(context, builder, signature, args, vector)
+    arguments = [vector.llvm_type(), pointer.type, align.type, mask.type]
+    function = _masked(builder, "store", vector, (ir.VoidType(), arguments))
+    builder.call(function, [args[2], pointer, align, mask])
+    return context.get_dummy_value()
+
+
 @intrinsic
 def load_some(typingctx, array, index, count):
     """The first ``count`` numbers of ``array[index:]`` (at most a register-full), then zeros."""
     vector = Vector(array.dtype)
 
     def codegen(context, builder, signature, args):
-        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         mask = _mask(builder, vector, args[2])
-        arguments = [pointer.type, align.type, mask.type, kind]
-        function = _masked(builder, "load", vector, (kind, arguments))
-        zeros = ir.Constant(kind, [0.0] * vector.lanes)
-        return builder.call(function, [pointer, align, mask, zeros])
+        return _load_masked(context, builder, signature, args, vector, mask)
 
     return vector(array, types.intp, types.intp), codegen
 
@@ -243,14 +265,9 @@ def load_between(typingctx, array, index, first, stop):
     vector = Vector(array.dtype)
 
     def codegen(context, builder, signature, args):
-        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         below = builder.not_(_mask(builder, vector, args[2]))
         mask = builder.and_(_mask(builder, vector, args[3]), below)
-        arguments = [pointer.type, align.type, mask.type, kind]
-        function = _masked(builder, "load", vector, (kind, arguments))
-        zeros = ir.Constant(kind, [0.0] * vector.lanes)
-        return builder.call(function, [pointer, align, mask, zeros])
+        return _load_masked(context, builder, signature, args, vector, mask)
 
     return vector(array, types.intp, types.intp, types.intp), codegen
 
@@ -302,13 +319,8 @@ def store_some(typingctx, array, index, value, count):
     """``array[index:] = value`` for its first ``count`` lanes."""
 
     def codegen(context, builder, signature, args):
-        kind, align = value.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         mask = _mask(builder, value, args[3])
-        arguments = [kind, pointer.type, align.type, mask.type]
-        function = _masked(builder, "store", value, (ir.VoidType(), arguments))
-        builder.call(function, [args[2], pointer, align, mask])
-        return context.get_dummy_value()
+        return _store_masked(context, builder, signature, args, value, mask)
 
     return types.void(array, types.intp, value, types.intp), codegen
 

@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from tinyconv.kernels.jit import part
-from tinyconv.kernels.simd import Vector, _address, _masked
+from tinyconv.kernels.simd import Vector, _address, _load_masked, _store_masked
 
 
 @part
@@ -29,13 +29,8 @@ def load_masked(typingctx, array, index, mask):
     vector = Vector(array.dtype)
 
     def codegen(context, builder, signature, args):
-        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         mask = _lanes_of(builder, vector, args[2])
-        arguments = [pointer.type, align.type, mask.type, kind]
-        function = _masked(builder, "load", vector, (kind, arguments))
-        zeros = ir.Constant(kind, [0.0] * vector.lanes)
-        return builder.call(function, [pointer, align, mask, zeros])
+        return _load_masked(context, builder, signature, args, vector, mask)
 
     return vector(array, types.intp, types.intp), codegen
 
@@ -46,12 +41,8 @@ def load_or(typingctx, array, index, mask, otherwise):
     vector = Vector(array.dtype)
 
     def codegen(context, builder, signature, args):
-        kind, align = vector.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        address = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         mask = _lanes_of(builder, vector, args[2])
-        arguments = [address.type, align.type, mask.type, kind]
-        function = _masked(builder, "load", vector, (kind, arguments))
-        return builder.call(function, [address, align, mask, args[3]])
+        return _load_masked(context, builder, signature, args, vector, mask, args[3])
 
     return vector(array, index, mask, otherwise), codegen
 
@@ -61,13 +52,8 @@ def store_masked(typingctx, array, index, value, mask):
     """``array[index:] = value`` for the lanes in the mask."""
 
     def codegen(context, builder, signature, args):
-        kind, align = value.llvm_type(), ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        pointer = builder.bitcast(_address(context, builder, signature, args), kind.as_pointer())
         mask = _lanes_of(builder, value, args[3])
-        arguments = [kind, pointer.type, align.type, mask.type]
-        function = _masked(builder, "store", value, (ir.VoidType(), arguments))
-        builder.call(function, [args[2], pointer, align, mask])
-        return context.get_dummy_value()
+        return _store_masked(context, builder, signature, args, value, mask)
 
     return types.void(array, types.intp, value, types.intp), codegen
 
