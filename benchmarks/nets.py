@@ -1,11 +1,13 @@
 """The eight networks of the benchmarks, and the few that show how cost grows.
 
-Written with plain layers and PyTorch's names: ``twin.namespace`` runs this very text, and that of
+Written with plain layers and PyTorch's names: ``twin.module`` runs this very text, and that of
 ``tinyconv.models``, in PyTorch too.
 """
 
 import tinyconv.nn as nn
-from tinyconv.models.resnet_cifar import BasicBlock
+from tinyconv.models.inception_small import SmallInception  # noqa: F401
+from tinyconv.models.lenet import LeNet5  # noqa: F401
+from tinyconv.models.resnet_cifar import BasicBlock, CifarResNet  # noqa: F401
 from tinyconv.nn import functional as F
 from tinyconv.ops.join import cat
 

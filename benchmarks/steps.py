@@ -5,7 +5,7 @@ import numpy as np
 import tinyconv as tc
 from benchmarks.nets import NETS
 from benchmarks.timing import geometric_mean, interleaved, peer, ratio, table
-from benchmarks.twin import copy_weights, namespace
+from benchmarks.twin import copy_weights, module
 
 FORMATS = ("contiguous", "channels_last")
 MODES = ("training", "inference")
@@ -16,7 +16,7 @@ class Contestant:
 
     def __init__(self, framework, cls, options, x, labels, memory_format=None):
         self.framework = framework
-        self.net = getattr(namespace(framework), cls)(**options)
+        self.net = getattr(module("benchmarks.nets", framework), cls)(**options)
         self.x, self.labels = framework.from_numpy(x), framework.from_numpy(labels)
         if memory_format is not None:
             self.net = self.net.to(memory_format=memory_format)

@@ -13,7 +13,7 @@ import tinyconv
 ROOT = Path(tinyconv.__file__).parent
 FLOORS = {
     "kernels": 1, "names": 1, "autograd": 2, "ops": 3, "nn": 4, "optim": 4, "data": 4, "testing": 4,
-    "models": 5, "train": 6, "viz": 6, "cli": 7,
+    "models": 5, "weights": 5, "onnx": 5, "train": 6, "viz": 6, "cli": 7,
 }  # fmt: skip
 #: only re-export names of other floors, or hold one constant
 FACADES = {"utils", "cuda", "__init__", "__main__"}

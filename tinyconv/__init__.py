@@ -7,9 +7,11 @@ import tinyconv.nn.functional as F
 
 # ruff: noqa: F401  (what is imported here is what the package offers)
 
+import importlib as _importlib
+
 import numpy as _np
 
-from tinyconv import autograd, cuda, data, kernels, models, nn, optim, testing, utils
+from tinyconv import autograd, cuda, data, kernels, nn, optim, testing, utils
 from tinyconv.autograd import (
     Tensor,
     enable_grad,
@@ -139,4 +141,13 @@ bool = _np.dtype(_np.bool_)
 mm = bmm = matmul
 clip = clamp
 
-__all__ = [name for name in globals() if not name.startswith("_")]
+#: loaded when they are first looked at, so that ``import tinyconv`` stays short
+_LATER = ("models", "onnx", "weights")
+
+__all__ = [*_LATER, *[name for name in globals() if not name.startswith("_")]]
+
+
+def __getattr__(name):
+    if name in _LATER:
+        return _importlib.import_module(f"tinyconv.{name}")
+    raise AttributeError(f"module 'tinyconv' has no attribute {name!r}")

@@ -149,6 +149,8 @@ CASES = {
         lambda x, w, b: F.batch_norm(x, tc.from_numpy(C), tc.from_numpy(C * C), w, b),
         IMAGES, C, -C,
     ),
+    "local_response_norm": (lambda x: F.local_response_norm(x, 3, 0.9, k=2), IMAGES),
+    "local_response_norm beta": (lambda x: F.local_response_norm(x, 4, 0.9, 1.3), IMAGES),
     "dropout": (lambda x: F.dropout(x, 0.4), X),
     "dropout2d": (lambda x: F.dropout2d(x, 0.4), IMAGES),
     "cross_entropy": (

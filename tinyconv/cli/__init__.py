@@ -18,10 +18,11 @@ from importlib import metadata, util
 import tinyconv
 from tinyconv import data, kernels, models, nn, optim, train
 from tinyconv.cli import gradcheck
-from tinyconv.models.registry import describe
+from tinyconv.models.registry import find
 from tinyconv.models.summary import summary
 from tinyconv.names import nearest_or
 from tinyconv.train import TrainConfig, TrainError
+from tinyconv.train.config import model_name
 from tinyconv.train.errors import pick, reason
 from tinyconv.train.inputs import check_threads
 
@@ -244,7 +245,7 @@ def _models(args):
         net = models.get_model(name)
         count = sum(p.numel() for p in net.parameters())
         shape = "x".join(map(str, _made_for(net)))
-        _print(f"{name:<18} {count:>10,} parameters   {shape:<8} images   {describe(name)}")
+        _print(f"{name:<18} {count:>10,} parameters   {shape:<8} images   {find(name).about}")
 
 
 def _made_for(net):
@@ -264,7 +265,7 @@ def _summary_options(parser):
 
 def _summary(args):
     """a network's layers: shapes, parameters, multiply-adds, memory"""
-    name = pick("model", args.model, models.list_models())
+    name = model_name(args.model)
     if args.classes < 1:
         raise TrainError(f"--classes={args.classes} must be at least 1")
     size = None if args.input is None else _image_size(args.input)

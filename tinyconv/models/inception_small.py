@@ -5,8 +5,11 @@ channels down, so that the large windows stay cheap.
 """
 
 import tinyconv.nn as nn
+from tinyconv.models.registry import register
 from tinyconv.nn import functional as F
 from tinyconv.ops.join import cat
+
+__all__ = ["InceptionBlock", "SmallInception", "toy_inception_net"]
 
 
 class InceptionBlock(nn.Module):
@@ -68,3 +71,9 @@ class SmallInception(nn.Module):
         x = F.relu(F.max_pool2d(self.conv2(x), 2))  # 20 x 4 x 4
         x = self.block2(x)  # 88 x 4 x 4
         return self.fc(x.flatten(1))  # from 1408
+
+
+toy_inception_net = register(
+    "toy_inception_net", SmallInception, about="two Inception blocks", input=(1, 28, 28),
+    aliases=("inception_small",),
+)  # fmt: skip

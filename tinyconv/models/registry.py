@@ -1,48 +1,104 @@
-"""Networks by name."""
+"""Networks by name.
 
-import functools
+Each file of networks ends in a table: one ``register`` a line, one name a line.
+"""
+
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from tinyconv.models.inception_small import SmallInception
-from tinyconv.models.lenet import LeNet5
-from tinyconv.models.resnet_cifar import CifarResNet
+from tinyconv.names import nearest_or, plain
 
-_MODELS: dict[str, Callable] = {"lenet5": LeNet5, "inception_small": SmallInception}
-for _depth in (20, 32, 44, 56, 110):
-    for _shortcut in "AB":
-        _MODELS[f"cifar_resnet{_depth}_{_shortcut}"] = functools.partial(
-            CifarResNet, _depth, _shortcut
-        )
-_ABOUT = {"lenet5": "LeNet-5", "inception_small": "two Inception blocks"}
+_MODELS: dict = {}
+#: names and aliases -> names
+_SPELLINGS: dict = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered network.
+
+    Attributes:
+        name: its name in ``list_models()``.
+        make: the function of that name.
+        cls: the class that it makes.
+        about: what it is, in a few words.
+        input: (C, H, W) of the images that it was made for.
+        aliases: shorter names that mean the same.
+    """
+
+    name: str
+    make: Callable
+    cls: type
+    about: str
+    input: tuple
+    aliases: tuple
+
+
+def register(name, cls, *args, about, input=(3, 224, 224), aliases=(), **defaults):
+    """Give a network a name; the function of that name is returned.
+
+    Args:
+        name: as ``get_model`` shall know it.
+        cls: the class that is made, with ``args`` and ``defaults``.
+        about: what it is, in a few words.
+        input: (C, H, W) of the images that it was made for.
+        aliases: shorter names.
+    """
+
+    def make(**options):
+        return cls(*args, **{**defaults, **options})
+
+    make.__name__ = make.__qualname__ = name
+    make.__module__ = cls.__module__
+    make.__doc__ = f"``{cls.__name__}``: {about}. Options: see there."
+    _MODELS[name] = Entry(name, make, cls, about, tuple(input), tuple(aliases))
+    for spelling in (name, *aliases):
+        _SPELLINGS[spelling] = name
+    return make
 
 
 def list_models():
-    """The names that ``get_model`` knows.
+    """The names that ``get_model`` knows, aliases aside.
 
     >>> import tinyconv as tc
-    >>> tc.models.list_models()[:2]
-    ['lenet5', 'inception_small']
+    >>> "resnet50" in tc.models.list_models()
+    True
     """
     return list(_MODELS)
 
 
-def describe(name):
-    """A few words on a network of ``list_models()``.
+def find(name):
+    """The ``Entry`` of a name or alias, spelled with large or small letters, '-' or '_'.
 
-    >>> from tinyconv.models.registry import describe
-    >>> describe("cifar_resnet20_A")
-    'residual net of depth 20, shortcuts padded with zeros'
+    Raises:
+        ValueError: for an unknown name, with the nearest right ones.
+
+    >>> from tinyconv.models.registry import find
+    >>> find("ResNet-20").name
+    'cifar_resnet20_A'
     """
-    make = _MODELS[name]
-    if isinstance(make, functools.partial):
-        depth, shortcut = make.args
-        how = {"A": "padded with zeros", "B": "projected (1x1 convolutions)"}[shortcut]
-        return f"residual net of depth {depth}, shortcuts {how}"
-    return _ABOUT[name]
+    return _MODELS[_SPELLINGS[spelled(name)]]
+
+
+def spelled(name):
+    """The name or alias that ``name`` means, in its right spelling.
+
+    >>> from tinyconv.models.registry import spelled
+    >>> spelled("ResNet-20")
+    'resnet20'
+    """
+    for known in _SPELLINGS:
+        if plain(known) == plain(name):
+            return known
+    hint = nearest_or(name, _SPELLINGS, "`tinyconv models` lists them all")
+    raise ValueError(f"unknown model {name!r}; {hint}")
 
 
 def get_model(name, **options):
-    """A new network by name; options (``in_channels``, ``num_classes``) go to its class.
+    """A new network by name; options go to its class.
+
+    All take ``in_channels`` and ``num_classes``; those with auxiliary classifiers take
+    ``aux_logits``.
 
     Raises:
         ValueError: for an unknown name, with the nearest right ones.
@@ -51,12 +107,4 @@ def get_model(name, **options):
     >>> tc.models.get_model("cifar_resnet20_A", in_channels=1).conv1.in_channels
     1
     """
-    known = {n.lower(): n for n in _MODELS}
-    key = str(name).lower().replace("-", "_")
-    if key not in known:
-        import difflib  # for a message only: not worth its part of every start-up
-
-        near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(known[n] for n in near)}?" if near else ""
-        raise ValueError(f"unknown model {name!r}; {hint or 'there are ' + ', '.join(_MODELS)}")
-    return _MODELS[known[key]](**options)
+    return find(name).make(**options)

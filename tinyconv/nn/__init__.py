@@ -34,6 +34,7 @@ from tinyconv.nn.layers import (
     Flatten,
     Identity,
     Linear,
+    LocalResponseNorm,
     MaxPool2d,
     ZeroPad2d,
 )
@@ -42,7 +43,8 @@ from tinyconv.nn.module import Module, Parameter
 __all__ = [
     "ELU", "GELU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool2d", "BatchNorm1d",
     "BatchNorm2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Dropout2d", "Flatten", "Hardtanh",
-    "Identity", "L1Loss", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d",
-    "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU", "ReLU6", "Sequential",
-    "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "ZeroPad2d", "functional", "init",
+    "Identity", "L1Loss", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSigmoid", "LogSoftmax",
+    "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU",
+    "ReLU6", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "ZeroPad2d",
+    "functional", "init",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from tinyconv.nn.checks import check_filters, check_fits, check_pool, grid, imag
 from tinyconv.nn.losses import cross_entropy, l1_loss, mse_loss, nll_loss
 from tinyconv.ops import conv as conv_ops
 from tinyconv.ops import linalg as linalg_ops
+from tinyconv.ops import lrn as lrn_ops
 from tinyconv.ops import norm as norm_ops
 from tinyconv.ops import pool as pool_ops
 from tinyconv.ops import random as random_ops
@@ -43,8 +44,9 @@ from tinyconv.ops.shape import pad
 __all__ = [
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "batch_norm", "conv2d",
     "cross_entropy", "dropout", "dropout2d", "elu", "gelu", "hardtanh", "l1_loss", "leaky_relu",
-    "linear", "log_softmax", "logsigmoid", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "pad",
-    "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "linear", "local_response_norm", "log_softmax", "logsigmoid", "max_pool2d", "mse_loss",
+    "nll_loss", "one_hot", "pad", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus",
+    "tanh",
 ]  # fmt: skip
 
 
@@ -266,6 +268,47 @@ def batch_norm(
         running_mean._bump()
         running_var._bump()
     return y
+
+
+def local_response_norm(input: Tensor, size, alpha=1e-4, beta=0.75, k=1.0) -> Tensor:
+    """Damp each number by what its neighbours in other channels are.
+
+    y[n,c] = x[n,c] / (k + alpha / size * sum_j x[n,j]^2)^beta, j from c - size // 2 to
+    c + (size - 1) // 2; channels that are not there count as 0, so alpha is divided by the
+    full ``size`` at the edges too.
+
+    The conventions differ by what alpha is divided by. With n = 5 and beta = 0.75:
+
+    ==================================== ======= ===== ==============================
+    source                               alpha   k     here
+    ==================================== ======= ===== ==============================
+    the paper (alpha as it is)           1e-4    2     size=5, alpha=5e-4, k=2
+    Caffe's AlexNet, GoogLeNet (by n)    1e-4    1     size=5, alpha=1e-4, k=1
+    PyTorch (by ``size``)                alpha   k     the same
+    TensorFlow (not; n = 2 radius + 1)   alpha   bias  alpha=n * alpha, k=bias
+    ==================================== ======= ===== ==============================
+
+    Args:
+        input: (N, C, ...) with three dimensions at least.
+        size: channels of the window, itself among them.
+        alpha, beta, k: numbers.
+
+    Raises:
+        ValueError: for fewer dimensions, or a size below 1.
+
+    Source: Krizhevsky, Sutskever, Hinton 2012, Sec. 3.3.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> F.local_response_norm(tc.ones(1, 3, 1), size=2, alpha=6.0, beta=0.5).flatten()
+    tensor([0.5000, 0.3780, 0.3780])
+    """
+    x = float_tensor(input, "local_response_norm")
+    if x.ndim < 3:
+        raise ValueError(f"local_response_norm: wants (N, C, ...), got shape {list(x.shape)}")
+    size = operator.index(size)
+    if size < 1:
+        raise ValueError(f"local_response_norm: size={size} must be at least 1")
+    return lrn_ops.LocalResponseNorm.apply(x, size, alpha, beta, k)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -84,11 +84,20 @@ class entered:
         self.detector = state.detector
         stack = self.detector.modules
         outer = stack[-1].module if stack else None
-        name = next((p for p, m in outer.named_modules() if m is self.module), "") if outer else ""
+        name = _name_in(outer, self.module) if outer else ""
         stack.append(_Entry(name or type(self.module).__name__, self.module))
 
     def __exit__(self, *exc):
         self.detector.modules.pop()
+
+
+def _name_in(outer, module):
+    """The path of ``module`` in ``outer``; mostly it is a child."""
+    for names in (outer.named_children(), outer.named_modules()):
+        for name, inner in names:
+            if inner is module:
+                return name
+    return ""
 
 
 class _Entry:

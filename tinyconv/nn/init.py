@@ -4,7 +4,10 @@ fan_in = C kh kw and fan_out = O kh kw of a weight (O, C, kh, kw); for (out, in)
 the window.
 """
 
+import contextlib
+import functools
 import math
+import threading
 
 import numpy as np
 
@@ -15,6 +18,46 @@ _GAINS = {
     "linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
     "selu": 0.75,
 }  # fmt: skip
+
+
+class _Mode(threading.local):
+    skips = False
+
+
+_mode = _Mode()
+
+
+@contextlib.contextmanager
+def skip_init():
+    """Modules that are made inside draw no numbers: their weights are blank.
+
+    Blank weights are zeros that take no memory before they are written or read. So a network
+    whose weights come from a file, or that is only looked at, is made in a moment.
+
+    >>> import tinyconv as tc
+    >>> with tc.nn.init.skip_init():
+    ...     layer = tc.nn.Linear(25088, 4096)
+    >>> layer.weight.shape
+    (4096, 25088)
+    """
+    before, _mode.skips = _mode.skips, True
+    try:
+        yield
+    finally:
+        _mode.skips = before
+
+
+def _fills(function):
+    """A function that fills a tensor: without recording, and not at all in ``skip_init``."""
+
+    @functools.wraps(function)
+    def filling(tensor, *args, **options):
+        if _mode.skips:
+            return tensor
+        with no_grad():
+            return function(tensor, *args, **options)
+
+    return filling
 
 
 def calculate_gain(nonlinearity, param=None) -> float:
@@ -46,19 +89,60 @@ def _fan(tensor, mode):
     return fans(tensor)[mode == "fan_out"] or 1  # an empty weight has nothing to scale
 
 
-@no_grad()
+@_fills
 def uniform_(tensor: Tensor, a=0.0, b=1.0, generator=None) -> Tensor:
     """Uniform in [a, b)."""
     return tensor.uniform_(a, b, generator=generator)
 
 
-@no_grad()
+@_fills
 def normal_(tensor: Tensor, mean=0.0, std=1.0, generator=None) -> Tensor:
     """Normal with the given mean and standard deviation."""
     return tensor.normal_(mean, std, generator=generator)
 
 
-@no_grad()
+@_fills
+def trunc_normal_(tensor: Tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None) -> Tensor:
+    """Normal with the given mean and standard deviation, drawn again outside [a, b].
+
+    ``a`` and ``b`` are values, not multiples of ``std``.
+
+    Raises:
+        ValueError: if ``std`` is not positive or ``a`` not below ``b``.
+
+    >>> import tinyconv as tc
+    >>> w = tc.nn.init.trunc_normal_(tc.empty(2, 3), std=0.5, a=-1, b=1)
+    >>> bool((w.abs() <= 1).all())
+    True
+    """
+    if not (std > 0 and a < b):
+        raise ValueError(f"trunc_normal_: wants std > 0 and a < b, got std={std}, a={a}, b={b}")
+    random, low, high = stream(generator), (a - mean) / std, (b - mean) / std
+    z = np.empty(tensor.numel())
+    left = slice(None)
+    count = z.size
+    while count:
+        z[left], refused = _proposals(random, count, low, high)
+        left = np.flatnonzero(refused) if isinstance(left, slice) else left[refused]
+        count = left.size
+    # rounding to float32 must not leave the interval
+    return tensor.copy_((z * std + mean).reshape(tensor.shape)).clamp_(a, b)
+
+
+def _proposals(random, count, low, high):
+    """Draws for the standard normal on [low, high], and which of them are to be drawn again."""
+    inside = math.erfc(low / math.sqrt(2)) - math.erfc(high / math.sqrt(2))  # twice P(low..high)
+    if inside > 0.6:
+        z = random.standard_normal(count)
+        return z, (z < low) | (z > high)
+    # in a tail or a narrow slot: evenly, and kept in proportion to the density
+    mode = min(max(0.0, low), high)
+    far = min(9.0, 40 / abs(mode)) if mode else 9.0  # what lies beyond has weight below 1e-17
+    z = random.uniform(max(low, mode - far), min(high, mode + far), count)
+    return z, random.exponential(size=count) < (z * z - mode * mode) / 2
+
+
+@_fills
 def constant_(tensor: Tensor, val) -> Tensor:
     """One value everywhere."""
     return tensor.fill_(val)
@@ -112,7 +196,7 @@ def lecun_normal_(tensor: Tensor, generator=None) -> Tensor:
     return normal_(tensor, 0.0, math.sqrt(1 / fans(tensor)[0]), generator)
 
 
-@no_grad()
+@_fills
 def orthogonal_(tensor: Tensor, gain=1.0, generator=None) -> Tensor:
     """Rows (or columns, if there are fewer) orthonormal, times gain. arXiv:1312.6120."""
     if tensor.ndim < 2:
@@ -125,7 +209,7 @@ def orthogonal_(tensor: Tensor, gain=1.0, generator=None) -> Tensor:
     return tensor.copy_(gain * (q.T if rows < columns else q).reshape(tensor.shape))
 
 
-@no_grad()
+@_fills
 def dirac_(tensor: Tensor) -> Tensor:
     """The filter that passes as many channels as it can through unchanged."""
     if tensor.ndim != 4:

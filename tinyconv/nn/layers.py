@@ -18,7 +18,8 @@ from tinyconv.ops.shape import check_device, flatten
 
 def _parameter(shape, dtype, device=None):
     check_device(device)
-    return Parameter(Tensor(np.empty(shape, dtype or get_default_dtype())))
+    # zeros cost nothing before they are touched
+    return Parameter(Tensor(np.zeros(shape, dtype or get_default_dtype())))
 
 
 def _reset_like_pytorch(weight, bias):
@@ -205,6 +206,28 @@ class BatchNorm2d(_BatchNorm):
     """
 
     _ndims = (4,)
+
+
+class LocalResponseNorm(Module):
+    """``F.local_response_norm`` as a layer: divides by what neighbouring channels hold.
+
+    Args:
+        size, alpha, beta, k: see there; the paper's are 5, 5e-4, 0.75 and 2.
+
+    >>> import tinyconv as tc
+    >>> tc.nn.LocalResponseNorm(5, alpha=5e-4, k=2)
+    LocalResponseNorm(5, alpha=0.0005, beta=0.75, k=2)
+    """
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x):
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self):
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 class _Pool(Module):

@@ -12,6 +12,7 @@ from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import RemovableHandle
 from tinyconv.nn.hooks import BackwardHooks, entered
 from tinyconv.nn.members import KINDS, NAMES, Members, kind_of, members
+from tinyconv.nn.state import misfit
 from tinyconv.ops.shape import check_device
 
 
@@ -332,41 +333,29 @@ class Module:
 
         Args:
             state_dict: path -> Tensor or array.
-            strict: raise if names are missing or unexpected.
+            strict: raise if names are missing or unexpected; ``num_batches_tracked`` may be
+                missing, as in PyTorch.
 
         Returns:
             (missing_keys, unexpected_keys).
 
         Raises:
-            RuntimeError: one report of all names that are missing, unexpected or mis-shaped.
+            RuntimeError: one report of the names that are missing, unexpected or mis-shaped, and
+                what that may come from.
         """
         own = dict(self._named_state())
-        missing = [name for name in own if name not in state_dict]
+        # counters of batches came later than the first published weights; no result rests on them
+        missing = [n for n in own if n not in state_dict and not n.endswith("num_batches_tracked")]
         unexpected = [name for name in state_dict if name not in own]
-        report, values = [], {}
+        values = {}
         for name in own:
             if name in state_dict:
                 value = state_dict[name]
                 values[name] = value.array if isinstance(value, Tensor) else np.asarray(value)
-        for name in own:
-            if name in values and values[name].shape != own[name].shape:
-                report.append(
-                    f"  {name}: file {list(values[name].shape)}, model {list(own[name].shape)}"
-                )
+        misses = (missing, unexpected) if strict else ([], [])
+        report = misfit(type(self).__name__, own, values, *misses)
         if report:
-            report.insert(0, "wrong shape:")
-        strange = [n for n in own if n in values and values[n].dtype.kind not in "fiub"]
-        if strange:
-            report += ["not numbers:", *(f"  {n} {values[n].dtype}" for n in strange)]
-        if strict and missing:
-            report += ["missing:", *(f"  {n} {list(own[n].shape)}" for n in missing)]
-        if strict and unexpected:
-            report += ["unexpected:", *(f"  {name}" for name in unexpected)]
-        if report:
-            raise RuntimeError(
-                f"load_state_dict: the state does not fit {type(self).__name__}; nothing was "
-                "loaded.\n" + "\n".join(report)
-            )
+            raise RuntimeError(report)
         with no_grad():
             for name, value in values.items():
                 own[name].copy_(value)

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinyconv import data, models
+from tinyconv import data
+from tinyconv.models.registry import spelled
 from tinyconv.names import nearest_or
 from tinyconv.train.errors import TrainError, pick
 
@@ -34,6 +35,14 @@ def _option(default, text, least=None, most=None, above=None, below=None):
     if isinstance(default, (dict, list)):
         return field(default_factory=default.copy, metadata=about)
     return field(default=default, metadata=about)
+
+
+def model_name(word):
+    """The network's name or alias, rightly spelled; what is unknown is a ``TrainError``."""
+    try:
+        return spelled(word)
+    except ValueError as error:
+        raise TrainError(str(error)) from None
 
 
 @dataclass
@@ -92,7 +101,7 @@ class TrainConfig:
         for f in dataclasses.fields(self):
             setattr(self, f.name, _checked(f, getattr(self, f.name)))
         if self.model is not None:
-            self.model = pick("model", self.model, models.list_models())
+            self.model = model_name(self.model)
         if self.dataset is not None:
             self.dataset = pick("data set", self.dataset, data.available())
         self.optimizer = pick("optimizer", self.optimizer, OPTIMIZERS)

@@ -105,6 +105,21 @@ def build_model(name, options):
         ) from error
 
 
+def auxiliary_weight(model):
+    """What the loss of an auxiliary classifier counts beside that of the network's end.
+
+    Raises:
+        TrainError: if the network returns several outputs and does not tell.
+    """
+    weight = getattr(model, "aux_weight", None)
+    if weight is None:
+        raise TrainError(
+            f"{type(model).__name__} returns a tuple in training, so its attribute aux_weight must "
+            "tell what the loss of each output after the first counts (0.3 in GoogLeNet)"
+        )
+    return weight
+
+
 def check_threads():
     """Raise ``TrainError`` if the environment asks for a senseless number of threads."""
     try:

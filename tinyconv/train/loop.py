@@ -14,7 +14,7 @@ from tinyconv.ops import random as ops_random
 from tinyconv.train.diagnosis import explain, is_finite
 from tinyconv.train.errors import NonFiniteError, TrainError
 from tinyconv.train.history import History, merit
-from tinyconv.train.inputs import check_labels
+from tinyconv.train.inputs import auxiliary_weight, check_labels
 from tinyconv.train.interrupt import InterruptGuard
 from tinyconv.train.progress import Bar
 from tinyconv.train.recipe import make_optimizer, make_scheduler
@@ -188,10 +188,16 @@ class Trainer:
             self.scheduler.step()
 
     def _loss(self, images, labels):
-        scores = self.model(images)
+        """(the loss to descend, the scores): auxiliary classifiers count with their weight."""
+        outputs = self.model(images)
+        scores, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         check_labels("training", labels.array, scores.shape[1], type(self.model).__name__)
         smoothing = self.config.label_smoothing
-        return F.cross_entropy(scores, labels, label_smoothing=smoothing), scores
+        loss = F.cross_entropy(scores, labels, label_smoothing=smoothing)
+        for other in auxiliary:
+            share = F.cross_entropy(other, labels, label_smoothing=smoothing)
+            loss = loss + share * auxiliary_weight(self.model)
+        return loss, scores
 
     def _test_epoch(self, guard):
         """(mean loss, accuracy, seconds) over the held-out images; None when interrupted."""

@@ -57,6 +57,20 @@ register(
 
 _images = recipes((2, 5, 3, 2))
 register(
+    "local_response_norm",
+    *spelled(
+        "F.local_response_norm(x, 3, 0.6, k=2)", "F.local_response_norm(x, 2, alpha=1.5)",
+        "F.local_response_norm(x, 4, 0.9, 0.5)", "F.local_response_norm(x, 9, 0.8, 1.3, 0.5)",
+        "F.local_response_norm(x.flatten(2), 5)", "F.local_response_norm(x, 1, beta=-2)",
+        x=_images,
+    ),
+    examples=[
+        # a window wider than the image is deep: alpha is divided by 5 all the same
+        Case.of("F.local_response_norm(x, 5, 4.0)", x=Values((1, 2, 3), "uniform")),
+    ],
+)  # fmt: skip
+
+register(
     "dropout",
     *spelled(
         "tc.manual_seed(5)\nF.dropout(x, 0.4)", "tc.manual_seed(6)\nF.dropout2d(x, 0.3)",
