@@ -65,7 +65,7 @@ def process(*words, **environment):
         ("predict held a.png", "held: holds no run (neither best.npz nor last.npz)"),
         ("predict held a.png --top 0", "--top=0 must be at least 1"),
         ("summary", "the following arguments are required: MODEL"),
-        ("summary resnet20", "unknown model 'resnet20'; did you mean"),
+        ("summary resnet21", "unknown model 'resnet21'; did you mean"),
         ("summary lenet5 --input 3x2", "--input='3x2' must be channels x height x width"),
         ("summary lenet5 --input 1x32x32", "lenet5 does not take images of 1x32x32: linear"),
         ("summary lenet5 --classes 0", "--classes=0 must be at least 1"),

@@ -21,6 +21,18 @@ def last_conv(unit):
 
 
 @pytest.mark.parametrize("unit", UNITS)
+def test_each_convolution_has_its_batch_norm_and_relu_before_it(unit):
+    tc.manual_seed(5)
+    net = unit(6 * unit.expansion, 6).eval()
+    x = y = tc.randn(2, 6 * unit.expansion, 5, 7)
+    for i in range(1, 4 if unit is models.PreActBottleneck else 3):
+        bn = getattr(net, f"bn{i}")
+        nn.init.uniform_(bn.bias, -0.5, 0.5)
+        y = getattr(net, f"conv{i}")(F.relu(bn(y)))
+    np.testing.assert_array_equal(net(x).detach(), (x + y).detach())
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_a_unit_is_the_identity_where_its_last_convolution_is_zero(unit):
     net = unit(6 * unit.expansion, 6)
     nn.init.zeros_(last_conv(net).weight)

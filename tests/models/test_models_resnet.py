@@ -18,9 +18,11 @@ def count(net):
 def randomised(net, seed=3):
     """Every parameter and running statistic anew, so that none is 0 or 1."""
     rng = np.random.default_rng(seed)
-    for tensor in (*net.parameters(), *net.buffers()):
-        if tensor.ndim:
-            tensor.data.copy_(tc.tensor(rng.uniform(0.2, 0.9, tensor.shape), dtype=tensor.dtype))
+    for low, tensors in ((-0.9, net.parameters()), (0.2, net.buffers())):
+        for tensor in tensors:
+            if tensor.ndim:
+                numbers = rng.uniform(low, 0.9, tensor.shape)
+                tensor.data.copy_(tc.tensor(numbers, dtype=tensor.dtype))
     return net
 
 

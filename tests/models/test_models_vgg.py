@@ -37,10 +37,10 @@ def test_what_batch_norm_adds(blank, ops_of):
     assert names[:7] == ["Conv2d", "BatchNorm", "Relu"] * 2 + ["MaxPool2d"]
 
 
-def test_dropout_is_on_what_the_hidden_layers_give(ops_of):
+def test_dropout_is_on_what_the_hidden_layers_give(ops_of, blank):
     names = [op.function.__name__ for op in ops_of("vgg11", (32, 33))]
     assert names[-7:] == "Linear Relu Dropout Linear Relu Dropout Linear".split()
-    rates = [m.p for m in models.VGG("A", dropout=0.3).modules() if isinstance(m, nn.Dropout)]
+    rates = [m.p for m in blank("vgg11", dropout=0.3).modules() if isinstance(m, nn.Dropout)]
     assert rates == [0.3, 0.3]
 
 
@@ -63,11 +63,15 @@ def test_state_names_of_torchvision(blank, name, convs, norm):
 
 def test_first_weights(monkeypatch):
     """Normal with variance 2 / (O kh kw); 0.01 in the linear layers, whose sizes are cut here."""
-    linear = nn.Linear
-    monkeypatch.setattr(nn, "Linear", lambda i, o: linear(min(i, 700), min(o, 500)))
+
+    class Linear(nn.Linear):
+        def __init__(self, inputs, outputs):
+            super().__init__(min(inputs, 700), min(outputs, 500))
+
+    monkeypatch.setattr(nn, "Linear", Linear)
     net = models.VGG("A", num_classes=300)
     for module in net.modules():
-        if isinstance(module, (nn.Conv2d, linear)):
+        if isinstance(module, (nn.Conv2d, Linear)):
             w = module.weight.detach().numpy()
             std = 0.01 if w.ndim == 2 else (2 / (w.shape[0] * 9)) ** 0.5
             np.testing.assert_allclose(w.std(), std, rtol=0.06)

@@ -33,7 +33,7 @@ def test_loss_falls(name):
     tc.manual_seed(0)
     net = models.get_model(name, in_channels=1)
     images, labels = digits(4 if name in DEEP else 16, find(name).input[1], name in DEEP)
-    optimiser = tc.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
+    optimiser = tc.optim.Adam(net.parameters(), lr=3e-4)
     losses = []
     for _ in range(3 if name in DEEP else 8):
         optimiser.zero_grad()
@@ -50,7 +50,7 @@ from tinyconv import data, models, nn
 net = models.get_model("cifar_resnet1202_A", in_channels=1, recompute=20)
 half = data.load("digits", train=True)
 images = nn.functional.pad(tc.from_numpy(half.images[:32]).float() / 255, (2, 2, 2, 2))
-optimiser = tc.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
+optimiser = tc.optim.Adam(net.parameters(), lr=3e-4)
 for _ in range(2):
     optimiser.zero_grad()
     loss = nn.functional.cross_entropy(net(images), tc.from_numpy(half.labels[:32]))

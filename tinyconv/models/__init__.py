@@ -4,7 +4,7 @@
 there are. The blocks that they are built of are public too.
 """
 
-# ruff: noqa: F403  (each file's __all__ is what it offers)
+# ruff: noqa: F401, F403  (each file's __all__ is what it offers)
 
 from tinyconv.models.alexnet import *
 from tinyconv.models.blocks import *

@@ -171,4 +171,3 @@ def mode_of(model, training):
 def blank(shape, dtype):
     """A tensor of zeros that takes no memory until it is written or read."""
     return Tensor(np.zeros(shape, dtype))
-

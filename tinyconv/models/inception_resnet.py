@@ -386,11 +386,11 @@ def _repeat(count, block, *widths):
 
 inception_resnet_v1_paper = register(
     "inception_resnet_v1_paper", InceptionResNetV1, about="Inception with residuals, as drawn",
-    input=(3, 299, 299),
+    input=(3, 299, 299), aliases=("inception_resnet_v1",),
 )  # fmt: skip
 inception_resnet_v1_facenet512 = register(
     "inception_resnet_v1_facenet512", InceptionResNetV1, about="512 features of faces",
-    input=(3, 160, 160), embedding=512, num_classes=None,
+    input=(3, 160, 160), aliases=("facenet",), embedding=512, num_classes=None,
 )  # fmt: skip
 inception_resnet_v2 = register(
     "inception_resnet_v2", InceptionResNetV2, about="Inception with residuals, as published",

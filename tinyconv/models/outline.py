@@ -1,15 +1,17 @@
 """A network's graph folded into blocks, as tables and diagrams show it.
 
-Modules are opened down to a depth; below it a call is one block, with the sums of all that is in it.
-Ops called in the forward of an opened module are blocks of their own if they are layers (windows,
-weights, norms, sums) or join branches; all others (ReLU, reshaping) count to what is before them.
+Modules are opened down to a depth; below it a call is one block, with the sums of all that it
+holds. Ops called in the forward of an opened module are blocks of their own if they are layers
+(windows, weights, norms, sums) or join branches; others (ReLU, reshaping) count to what is before
+them.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 from tinyconv.models.receptive import receptive_fields
-from tinyconv.models.trace import Call, Op, Value
+from tinyconv.models.trace import Call, Value
 from tinyconv.ops.conv import Conv2d
 from tinyconv.ops.linalg import Linear, Matmul
 from tinyconv.ops.lrn import LocalResponseNorm
@@ -72,17 +74,17 @@ class Block:
         return [leaf for part in self.parts for leaf in part.leaves] if self.parts else [self]
 
 
-def macs(op):
+def macs(function, args, result):
     """Multiply-accumulates of one op, for the whole batch: convolutions and matrix products."""
-    if op.function is Conv2d:
-        depth = math.prod(op.args[1].shape[1:])  # C / groups, kh, kw
-    elif op.function is Linear:
-        depth = op.args[1].shape[1]
-    elif op.function is Matmul:
-        depth = op.args[0].shape[-1]
+    if function is Conv2d:
+        depth = math.prod(args[1].shape[1:])  # C / groups, kh, kw
+    elif function is Linear:
+        depth = args[1].shape[1]
+    elif function is Matmul:
+        depth = args[0].shape[-1]
     else:
         return 0
-    return depth * math.prod(op.outputs[0].shape)
+    return depth * math.prod(result.shape)
 
 
 class Outline:
@@ -93,7 +95,8 @@ class Outline:
         self.fields = receptive_fields(graph)
         self._image = graph.inputs[0].shape[2:]
         # id(op) -> what it costs; a parameter counts where it is used first
-        self._macs = {op: macs(op) // max(1, graph.inputs[0].shape[0]) for op in graph.ops}
+        images = max(1, graph.inputs[0].shape[0])
+        self._macs = {op: macs(op.function, op.args, op.outputs[0]) // images for op in graph.ops}
         self._parameters = dict.fromkeys(graph.ops, 0)
         unseen = dict(parameters)
         for op in graph.ops:
@@ -103,26 +106,32 @@ class Outline:
         #: parameters that no op used
         self.unused = sum(p.numel() for p in unseen.values())
 
-    def tree(self, depth=None):
-        """The network as a ``Block``, opened down to ``depth`` (None: all the way)."""
-        root = self._block(self.graph.call, math.inf if depth is None else depth)
+    def tree(self, depth=math.inf, merge=True):
+        """The network as a ``Block``.
+
+        Args:
+            depth: to which modules are opened.
+            merge: let one block stand for equal ones in a row.
+        """
+        root = self._block(self.graph.call, depth)
         self._connect(root)
-        _merge(root)
+        if merge:
+            _merge(root)
         return root
 
     def readable(self, limit):
-        """The tree opened as deep as it has at most ``limit`` leaves (or one level)."""
-        best, depth = self.tree(1), 2
-        while True:
+        """The tree, opened as deep as it has at most ``limit`` leaves, but one level at least."""
+        best = self.tree(1)
+        for depth in range(2, 3 + max((op.path.count(".") for op in self.graph.ops), default=0)):
             tree = self.tree(depth)
-            if len(tree.leaves) > limit or len(tree.leaves) == len(best.leaves) == limit:
-                return best
-            if _opened(tree) == _opened(best):
-                return tree
-            best, depth = tree, depth + 1
+            if len(tree.leaves) > limit:
+                break
+            best = tree
+        return best
 
     def _block(self, call, depth):
-        block = Block(self._row(call.path, type(call.module).__name__, call.outputs, call.ops), call.ops)
+        ops = call.ops
+        block = Block(self._row(call.path, type(call.module).__name__, call.outputs, ops), ops)
         shown = [p for p in call.parts if isinstance(p, Call) or self._is_shown(p)]
         if depth >= 1 and (len(shown) > 1 or any(isinstance(p, Call) for p in shown)):
             for part in shown:
@@ -157,29 +166,57 @@ class Outline:
         owner = {op: leaf for leaf in root.leaves for op in leaf.ops}
         origin = {self.graph.inputs[0]: None}  # value -> the leaf that it comes from
         for op in self.graph.ops:
-            inputs = self._inputs(op)
-            leaf = owner.get(op)
+            inputs, leaf = self._inputs(op), owner.get(op)
             for value in inputs if leaf else ():
                 if origin[value] is not leaf and origin[value] not in leaf.sources:
                     leaf.sources.append(origin[value])
             for y in op.outputs if inputs else ():
-                origin[y] = leaf if leaf else origin[inputs[0]]
+                origin[y] = leaf or origin[inputs[0]]
 
 
-def _opened(block):
-    return sum(_opened(part) + 1 for part in block.parts)
+def _name(op):
+    """What the function behind an op is called."""
+    if op.function is AvgPool2d and len(op.args[1]) == 2:
+        return "adaptive_avg_pool2d"
+    return _LAYERS.get(op.function, op.function.__name__.lower())
 
 
-def _merge(block):
-    """Let one block stand for equal ones of which each reads the one before and nothing else."""
-    for part in block.parts:
-        _merge(part)
-    kept, ends = [], {}
-    for part in block.parts:
-        before = kept[-1] if kept else None
-        if before and not part.parts and _same(before, part) and part.sources == [before]:
-            row = before.row
-            row.path, row.count = _span(row.path, part.row.path), row.count + 1
-            ...
-        kept.append(part)
-    block.parts = kept
+def _merge(root):
+    """Let one block stand for equal ones, each of which reads the one before and nothing else."""
+    leaves = root.leaves
+    readers = Counter(source for leaf in leaves for source in leaf.sources)
+    stands_for = {}
+
+    def merge(block):
+        kept, before = [], None
+        for part in block.parts:
+            merge(part)
+            alone = before and part.sources == [before] and readers[before] == 1
+            if alone and _equal(kept[-1].row, part.row):
+                _append(kept[-1].row, part.row)
+                stands_for[part] = kept[-1]
+            else:
+                kept.append(part)
+            before = part
+        block.parts = kept
+
+    merge(root)
+    for leaf in leaves:
+        leaf.sources = [stands_for.get(source, source) for source in leaf.sources]
+
+
+def _equal(run, row):
+    """Whether a row is like each of those that ``run`` stands for."""
+    costs = row.parameters * run.count, row.macs * run.count
+    return (run.type, run.output_shape, run.parameters, run.macs) == (
+        row.type, row.output_shape, *costs
+    ) and run.path != row.path  # fmt: skip
+
+
+def _append(run, row):
+    first = run.path.split(" ")[0]
+    run.path = f"{first} ... {row.path.rpartition('.')[2]}"
+    run.parameters += row.parameters
+    run.macs += row.macs
+    run.smallest_field, run.largest_field = row.smallest_field, row.largest_field
+    run.count += 1

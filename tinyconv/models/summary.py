@@ -1,26 +1,22 @@
-"""What a network costs, layer by layer: shapes, parameters, multiply-adds, memory."""
+"""What a network costs, layer by layer: shapes, parameters, multiply-adds, memory, and what each
+layer sees of the image."""
 
-import contextlib
 import weakref
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 
 import numpy as np
 
-import tinyconv.nn as nn
-from tinyconv.autograd import Tensor, enable_grad, no_grad
-from tinyconv.autograd.modes import state
-from tinyconv.ops.random import get_rng_state, set_rng_state
+from tinyconv.autograd import enable_grad, no_grad
+from tinyconv.models import diagram, dry
+from tinyconv.models.diagram import times
+from tinyconv.models.outline import Outline, Row, macs
+from tinyconv.models.trace import trace
 
+__all__ = ["Row", "Summary", "count", "summary"]
 
-@dataclass
-class Row:
-    """One layer: its path in the network, and what one image costs in it."""
-
-    path: str
-    type: str
-    output_shape: list
-    parameters: int
-    macs: int
+#: lines of a table, and boxes of a diagram, that can still be taken in
+_LINES, _BOXES = 64, 120
 
 
 @dataclass
@@ -30,9 +26,11 @@ class Summary:
     Attributes:
         model: the network's class.
         input_size: shape of the input, [N, C, H, W].
-        rows: ``Row`` of each layer, in the order of the calls.
+        rows: a ``Row`` for each layer, in the order of the calls, none folded.
         parameters: numbers that are trained, or could be.
-        macs: multiply-accumulates of convolutions and linear layers, for one image.
+        auxiliary_parameters: those of them that evaluation does not use: of heads that work in
+            training only.
+        macs: multiply-accumulates, for one image.
         parameter_bytes: what parameters and buffers take.
         training_bytes: activations that wait for backward when forward has ended.
         inference_bytes: the most that activations take at one time without recording.
@@ -40,156 +38,226 @@ class Summary:
 
     model: str
     input_size: list
-    rows: list = field(default_factory=list)
-    parameters: int = 0
-    macs: int = 0
-    parameter_bytes: int = 0
-    training_bytes: int = 0
-    inference_bytes: int = 0
+    rows: list
+    parameters: int
+    auxiliary_parameters: int
+    macs: int
+    parameter_bytes: int
+    training_bytes: int
+    inference_bytes: int
+    _outline: Outline = field(repr=False, compare=False)
+    _depth: int | None = field(repr=False, compare=False)
 
     def to_dict(self):
         """The same as plain dicts, lists and numbers."""
-        return asdict(self)
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name[0] != "_"}
+        return plain | {"rows": [asdict(row) for row in self.rows]}
 
-    def __str__(self):
-        head = ("layer", "type", "output", "parameters", "MACs")
-        table = [
-            (r.path, r.type, _times(r.output_shape), f"{r.parameters:,}", f"{r.macs:,}")
-            for r in self.rows
-        ]
-        table.append(("sum", "", "", f"{self.parameters:,}", f"{self.macs:,}"))
-        wide = [max(len(row[k]) for row in [head, *table]) for k in range(5)]
-        lines = [
-            f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}  {e:>{wide[4]}}"
-            for a, b, c, d, e in [head, *table]
-        ]
+    def table(self, depth=None):
+        """The table as text.
+
+        Args:
+            depth: to which modules are opened: 1 shows the network's children alone. By default
+                what ``summary`` was given.
+        """
+        head = ("layer", "type", "output", "parameters", "MACs", "field")
+        body = [self._cells(leaf.row) for leaf in self._tree(depth, _LINES).leaves]
+        total = ("sum", "", "", f"{self.parameters:,}", f"{self.macs:,}", "")
+        wide = [max(len(cells[k]) for cells in (head, *body, total)) for k in range(len(head))]
+        lines = ["  ".join(map(_aligned, cells, wide, "<<<>><")) for cells in (head, *body, total)]
         rule = "-" * len(lines[0])
-        return "\n".join(
-            [
-                f"{self.model}, input {_times(self.input_size)}; MACs are for one image",
-                *[lines[0].rstrip(), rule, *lines[1:-1], rule, lines[-1]],
-                f"memory: parameters {_bytes(self.parameter_bytes)}; activations "
-                f"{_bytes(self.training_bytes)} in training, {_bytes(self.inference_bytes)} "
-                "in inference",
-            ]
+        text = [
+            f"{self.model}, input {times(self.input_size)}; MACs are for one image",
+            lines[0], rule, *lines[1:-1], rule, lines[-1],
+        ]  # fmt: skip
+        if self.auxiliary_parameters:
+            text.append(f"{self.auxiliary_parameters:,} of the parameters work in training only")
+        text.append(
+            f"memory: parameters {_bytes(self.parameter_bytes)}; activations "
+            f"{_bytes(self.training_bytes)} in training, "
+            f"{_bytes(self.inference_bytes)} in inference"
+        )
+        return "\n".join(line.rstrip() for line in text)
+
+    __str__ = table
+
+    def save(self, path, depth=None):
+        """Draw the network's graph into a file: boxes are layers, lines say what goes between.
+
+        Args:
+            path: ends in ``.svg`` (its boxes tell their costs under the mouse) or ``.png`` (drawn
+                with Matplotlib).
+            depth: to which modules are opened. By default what ``summary`` was given.
+
+        Raises:
+            ValueError: for another ending.
+            ImportError: for ``.png`` without Matplotlib; the message says how to get it.
+            OSError: if the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in diagram.WRITERS:
+            raise ValueError(f"save: {str(path)!r} must end in {' or '.join(diagram.WRITERS)}")
+        drawing = diagram.draw(self._tree(depth, _BOXES), self.input_size, self.describe)
+        path.write_bytes(diagram.WRITERS[path.suffix.lower()](drawing))
+
+    def describe(self, row):
+        """What a row says, in one line."""
+        return ", ".join(
+            f"{name} {cell}" if name else cell
+            for name, cell in zip(
+                ("", "", "output", "parameters", "MACs", "field"), self._cells(row)
+            )
+            if cell
         )
 
+    def _tree(self, depth, limit):
+        depth = self._depth if depth is None else depth
+        return self._outline.readable(limit) if depth is None else self._outline.tree(depth)
 
-def summary(model, input_size):
-    """Send zeros through a network and note what each layer makes of them.
+    def _cells(self, row):
+        many = f"{row.count} x " if row.count > 1 else ""
+        return (
+            row.path or ("(itself)" if row.type == self.model else ""),
+            many + row.type,
+            times(row.output_shape),
+            f"{row.parameters:,}" if row.parameters else "",
+            f"{row.macs:,}" if row.macs else "",
+            self._field(row),
+        )
 
-    A MAC is one multiplication with its addition: N O Ho Wo (C / groups) kh kw in a
-    convolution, one per weight in a linear layer. Activations are measured: the arrays that
-    ops make, and for training those kept for backward; the input itself is not counted.
+    def _field(self, row):
+        """Smallest - largest field; 'image' is all of it."""
+        if row.largest_field is None:
+            return ""
+        image = self.input_size[2:]
+        sizes = [
+            "image" if size == image else times(size)
+            for size in (row.smallest_field, row.largest_field)
+        ]
+        return " - ".join(dict.fromkeys(sizes))
+
+
+def summary(model, input_size, depth=None):
+    """What each layer of a network makes of its input, and what it costs; nothing is computed.
+
+    A MAC is one multiplication with its addition: N O Ho Wo (C / groups) kh kw in a convolution,
+    one per weight and row in a linear layer, M K N in a product of matrices. They are counted where
+    they are called, in a layer or as a function. Normalisation, pooling, activations and biases
+    are not counted.
+
+    Activations are measured in dry runs: the arrays that ops make, for as long as they live, and
+    for training those kept for backward. Not counted are the input itself, the buffers that kernels
+    use inside, and what ops save by being computed together (``autograd.fusion``).
+
+    The receptive field of a layer is what one number of its output depends on: pixels, height x
+    width, along the shortest and the longest path through the branches; ``image`` is all of it.
+
+    Rows are of a pass in evaluation. Auxiliary heads, which work in training only, have none, but
+    their parameters are in the sum.
 
     Args:
-        model: a Module.
+        model: a Module; its weights may be blank (``nn.init.skip_init``).
         input_size: (C, H, W) for one image, or the whole shape (N, ...).
+        depth: to which modules are opened in the table and the diagram; by default as far as they
+            stay readable. ``rows`` are never folded.
 
     Returns:
-        ``Summary``. Modes, buffers and gradients are as before.
+        ``Summary``. Modes, buffers, gradients and random numbers are as before.
 
     Raises:
         ValueError, RuntimeError: what the network raises if it does not take that input.
 
     >>> import tinyconv as tc
-    >>> from tinyconv.models.summary import summary
-    >>> s = summary(tc.models.LeNet5(), (1, 28, 28))
-    >>> s.parameters, s.macs
+    >>> s = tc.models.summary(tc.models.LeNet5(), (1, 28, 28))
+    >>> s.parameters, s.macs, s.rows[2].largest_field
+    (61706, 416520, [14, 14])
+    """
+    if depth is not None and depth < 1:
+        raise ValueError(f"summary: depth={depth} must be at least 1")
+    graph = trace(model, input_size)
+    shape = list(graph.inputs[0].shape)
+    parameters = dict(model.named_parameters())
+    outline = Outline(graph, parameters)
+    rows = [leaf.row for leaf in outline.tree(merge=False).leaves]
+    parts = [*parameters.values(), *model.buffers()]
+    training, inference = _activations(model, shape, graph.inputs[0].dtype, parts)
+    return Summary(
+        model=type(model).__name__,
+        input_size=shape,
+        rows=rows,
+        parameters=sum(p.numel() for p in parameters.values()),
+        auxiliary_parameters=outline.unused,
+        macs=sum(row.macs for row in rows),
+        parameter_bytes=sum(p.array.nbytes for p in parts),
+        training_bytes=training,
+        inference_bytes=inference,
+        _outline=outline,
+        _depth=depth,
+    )
+
+
+def count(model, input_size):
+    """(parameters, MACs of one image), without the rest of a ``summary``.
+
+    >>> import tinyconv as tc
+    >>> from tinyconv.models.summary import count
+    >>> count(tc.models.LeNet5(), (1, 28, 28))
     (61706, 416520)
     """
     shape = (1, *input_size) if len(input_size) == 3 else tuple(input_size)
-    dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
-    parts = [*model.parameters(), *model.buffers()]
-    result = Summary(type(model).__name__, list(shape))
-    result.parameters = sum(p.numel() for p in model.parameters())
-    result.parameter_bytes = sum(p.array.nbytes for p in parts)
-    modes = [(module, module.training) for module in model.modules()]
-    handles = [
-        module.register_forward_hook(_noter(path, module, result.rows))
-        for path, module in model.named_modules()
-        if next(module.children(), None) is None or next(module.parameters(False), None) is not None
-    ]
-    try:
-        model.eval()  # moves no running statistics
-        x = Tensor(np.zeros(shape, dtype))
-        with no_grad(), _Watched([x, *parts]) as watched:
-            y = model(x)
-            result.inference_bytes = watched.most
-        del y
-        for handle in handles:
-            handle.remove()
-        # batch statistics of single numbers want two images at least
-        images = max(2, shape[0])
-        x = Tensor(np.zeros((images, *shape[1:]), dtype))
-        model.train()
-        with enable_grad(), _statistics_stay(), _Watched([x, *parts]) as watched:
-            y = model(x)
-            result.training_bytes = watched.now * shape[0] // images
-        del y
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes:
-            module.training = mode
-    result.macs = sum(row.macs for row in result.rows)
-    return result
+    parameters = list(model.parameters())
+    x = dry.blank(shape, parameters[0].dtype if parameters else np.float32)
+    with dry.mode_of(model, False), no_grad(), dry.watched(_Macs()) as counted:
+        model(x)
+    return sum(p.numel() for p in parameters), counted.macs // max(1, shape[0])
 
 
-@contextlib.contextmanager
-def _statistics_stay():
-    """Inside, training moves neither running statistics nor the random numbers."""
-    before, state.recomputing = state.recomputing, True
-    random = get_rng_state()
-    try:
-        yield
-    finally:
-        state.recomputing = before
-        set_rng_state(random)
+class _Macs:
+    """Adds up what ops cost; which modules they are called in does not matter."""
+
+    def __init__(self):
+        self.macs = 0
+        self.modules = self
+
+    def __bool__(self):
+        return False
+
+    def append(self, entry):
+        pass
+
+    pop = dict
+
+    def forward(self, node, arrays, options):
+        results = dry.forward(node, arrays, options)
+        self.macs += macs(type(node), arrays, results)
+        return results
 
 
-def _noter(path, module, rows):
-    def note(module, args, out):
-        known = any(row.path == path for row in rows)
-        own = 0 if known else sum(p.numel() for p in module.parameters(recurse=False))
-        out_shape = list(getattr(out, "shape", []))
-        kind = type(module).__name__
-        rows.append(Row(path or "(itself)", kind, out_shape, own, _macs(module, out)))
-
-    return note
-
-
-def _macs(module, out):
-    """Multiply-adds of one image."""
-    if isinstance(module, nn.Conv2d):
-        per_number = int(np.prod(module.weight.shape[1:]))  # C / groups, kh, kw
-    elif isinstance(module, nn.Linear):
-        per_number = module.weight.shape[1]
-    else:
-        return 0
-    return out.numel() // max(1, out.shape[0]) * per_number
+def _activations(model, shape, dtype, parts):
+    """Bytes of activations at the end of a forward in training, and the most in inference."""
+    x = dry.blank(shape, dtype)
+    with dry.mode_of(model, False), no_grad(), dry.watched(_Lives([x, *parts])) as lives:
+        model(x)
+    # batch statistics of single numbers want two images at least
+    images = max(2, shape[0])
+    x = dry.blank((images, *shape[1:]), dtype)
+    with dry.mode_of(model, True), enable_grad(), dry.watched(_Lives([x, *parts])) as kept:
+        y = model(x)
+        training = kept.now * shape[0] // images
+    del y
+    return training, lives.most
 
 
-class _Watched:
-    """Counts the bytes of arrays that ops make and that are still alive.
-
-    It stands where the anomaly detector stands, so that it sees every op of the thread.
-    """
+class _Lives:
+    """Counts the bytes of arrays that ops make and that are still alive."""
 
     def __init__(self, given):
         self.modules = []
         self.now = self.most = 0
         self._alive = {id(_owner(t.array)): None for t in given}  # these do not count
 
-    def __enter__(self):
-        self._previous, state.detector = state.detector, self
-        return self
-
-    def __exit__(self, *exc):
-        state.detector = self._previous
-
     def forward(self, node, arrays, options):
-        results = type(node).forward(node, *arrays, **options)
+        results = dry.forward(node, arrays, options)
         made = results if isinstance(results, tuple) else (results,)
         for array in (*made, *(node._to_save if any(node.needs_input_grad) else ())):
             if isinstance(array, np.ndarray):
@@ -217,8 +285,8 @@ def _owner(array):
     return array
 
 
-def _times(shape):
-    return "x".join(map(str, shape))
+def _aligned(cell, width, side):
+    return f"{cell:{side}{width}}"
 
 
 def _bytes(count):

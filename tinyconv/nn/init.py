@@ -79,7 +79,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight with at least two dimensions."""
     if tensor.ndim < 2:
         raise ValueError(f"init: fan of shape {list(tensor.shape)}: wants at least 2 dimensions")
-    window = int(np.prod(tensor.shape[2:]))
+    window = math.prod(tensor.shape[2:])
     return tensor.shape[1] * window, tensor.shape[0] * window
 
 
@@ -118,13 +118,11 @@ def trunc_normal_(tensor: Tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=No
     if not (std > 0 and a < b):
         raise ValueError(f"trunc_normal_: wants std > 0 and a < b, got std={std}, a={a}, b={b}")
     random, low, high = stream(generator), (a - mean) / std, (b - mean) / std
-    z = np.empty(tensor.numel())
-    left = slice(None)
-    count = z.size
-    while count:
-        z[left], refused = _proposals(random, count, low, high)
-        left = np.flatnonzero(refused) if isinstance(left, slice) else left[refused]
-        count = left.size
+    z, refused = _proposals(random, tensor.numel(), low, high)
+    left = np.flatnonzero(refused)
+    while left.size:
+        z[left], refused = _proposals(random, left.size, low, high)
+        left = left[refused]
     # rounding to float32 must not leave the interval
     return tensor.copy_((z * std + mean).reshape(tensor.shape)).clamp_(a, b)
 
