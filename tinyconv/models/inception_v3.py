@@ -297,7 +297,7 @@ class InceptionV3(nn.Module):
         self.Mixed_7c = InceptionE(2048)
         self.fc = nn.Linear(2048, num_classes)
 
-        # the released network's; torchvision names the same numbers
+        # TensorFlow-Slim's; torchvision means the same, but draws AuxLogits.conv1 with 0.1
         narrow = {"AuxLogits.conv1.conv": 0.01, "AuxLogits.fc": 0.001}
         for name, module in self.named_modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):

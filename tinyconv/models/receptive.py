@@ -33,12 +33,15 @@ class Reach(NamedTuple):
 
     Attributes:
         dim: the map's dimension that runs along this axis; None when it has none (any more).
+        inside: (size, numbers behind each) of the axis where it is only a part of ``dim``, as
+            behind ``flatten``; None where it is all of it.
         jump: from one number to the next.
         first, last: seen by number 0 along any path.
         smallest: length that the shortest path sees.
     """
 
     dim: int | None
+    inside: tuple | None = None
     jump: int = 1
     first: float = 0
     last: float = 0
@@ -70,7 +73,7 @@ class Reach(NamedTuple):
 
     def whole(self):
         """The whole image."""
-        return Reach(None, 1, -math.inf, math.inf, math.inf)
+        return Reach(None, None, 1, -math.inf, math.inf, math.inf)
 
 
 class Field(NamedTuple):
@@ -120,15 +123,17 @@ def receptive_fields(graph):
         for k, y in enumerate(op.outputs if given else ()):
             known = [(i, a) for i, a in given if fields[a] is not None]
             fields[y] = Field(*[
-                _joined([_through(op, i, a, axis, fields[a][axis], k) for i, a in known])
+                _joined([_through(op, i, a, fields[a][axis], k) for i, a in known])
                 for axis in (0, 1)
             ]) if known else None  # fmt: skip
     return fields
 
 
 def _joined(reaches):
+    along = next((r for r in reaches if r.dim is not None), reaches[0])
     return Reach(
-        next((r.dim for r in reaches if r.dim is not None), None),
+        along.dim,
+        along.inside,
         max(r.jump for r in reaches),
         min(r.first for r in reaches),
         max(r.last for r in reaches),
@@ -136,15 +141,15 @@ def _joined(reaches):
     )
 
 
-def _through(op, i, x, axis, reach, k):
+def _through(op, i, x, reach, k):
     """What result ``k`` of an op sees by way of its argument ``i``, which is ``x``."""
     if reach.dim is None:
         return reach
     rule = _RULES.get(op.function, _elementwise)
-    return rule(op, i, x.shape, op.outputs[k].shape, axis, reach, k)
+    return rule(op, i, x.shape, op.outputs[k].shape, reach, k)
 
 
-def _elementwise(op, i, shape, out, axis, reach, k):
+def _elementwise(op, i, shape, out, reach, k):
     """Dimensions are aligned at the last, as in broadcasting; anything else sees all."""
     dim = reach.dim + len(out) - len(shape)
     if dim >= 0 and shape[reach.dim] in (out[dim], 1):
@@ -153,32 +158,36 @@ def _elementwise(op, i, shape, out, axis, reach, k):
 
 
 def _gone(shape, reach):
-    """The dimension is summed over, or becomes part of another."""
-    return reach._replace(dim=None) if shape[reach.dim] == 1 else reach.whole()
+    """The dimension is summed over, or taken apart."""
+    size = reach.inside[0] if reach.inside else shape[reach.dim]
+    return reach._replace(dim=None, inside=None) if size == 1 else reach.whole()
 
 
-def _window(window, axis, size, reach):
-    if axis == 0:
+def _window(window, shape, reach):
+    size = shape[reach.dim]
+    if reach.inside or reach.dim < len(shape) - 2:
+        return reach.whole()  # a window over something else
+    if reach.dim == len(shape) - 2:
         return reach.window(window.kh, window.sh, window.top, window.dh, size)
     return reach.window(window.kw, window.sw, window.left, window.dw, size)
 
 
-def _conv(op, i, shape, out, axis, reach, k):
-    return _window(op.args[3], axis, shape[reach.dim], reach)
+def _conv(op, i, shape, out, reach, k):
+    return _window(op.args[3], shape, reach)
 
 
-def _max_pool(op, i, shape, out, axis, reach, k):
-    return _window(op.args[1], axis, shape[reach.dim], reach)
+def _max_pool(op, i, shape, out, reach, k):
+    return _window(op.args[1], shape, reach)
 
 
-def _avg_pool(op, i, shape, out, axis, reach, k):
+def _avg_pool(op, i, shape, out, reach, k):
     windows = op.args[1]
     if len(windows) != 2:
-        return _window(windows, axis, shape[reach.dim], reach)
-    return _uneven(*windows[axis], shape[reach.dim], reach)
+        return _window(windows, shape, reach)
+    return _uneven(*windows[reach.dim - len(shape) + 2], shape[reach.dim], reach)
 
 
-def _adaptive_max_pool(op, i, shape, out, axis, reach, k):
+def _adaptive_max_pool(op, i, shape, out, reach, k):
     starts, stops = adaptive_windows(shape[reach.dim], out[reach.dim])
     return _uneven(starts, stops, shape[reach.dim], reach)
 
@@ -189,7 +198,7 @@ def _uneven(starts, stops, size, reach):
     return reach.window(int((stops - starts).max()), stride, size=size)
 
 
-def _getitem(op, i, shape, out, axis, reach, k):
+def _getitem(op, i, shape, out, reach, k):
     index = op.args[1] if isinstance(op.args[1], tuple) else (op.args[1],)
     index = [np.asarray(p) if isinstance(p, (tuple, list)) else p for p in index]
     arrays = [p for p in index if isinstance(p, np.ndarray)]
@@ -204,8 +213,10 @@ def _getitem(op, i, shape, out, axis, reach, k):
         at += p is not None
         if at == reach.dim and isinstance(p, slice):
             start, _, step = p.indices(shape[at])
+            if reach.inside and p != slice(None):
+                return reach.whole()
             return reach.moved(start, abs(step))._replace(dim=dim)
-        if at == reach.dim and isinstance(p, np.ndarray):
+        if at == reach.dim and (reach.inside or isinstance(p, np.ndarray)):
             return reach.whole()
         if at == reach.dim and p is not None:
             return reach.moved(int(p) % shape[at])._replace(dim=None)
@@ -213,44 +224,50 @@ def _getitem(op, i, shape, out, axis, reach, k):
     return reach._replace(dim=dim + reach.dim - at - 1)
 
 
-def _pad(op, i, shape, out, axis, reach, k):
-    return reach.moved(-op.args[1][reach.dim][0])
+def _pad(op, i, shape, out, reach, k):
+    before, after = op.args[1][reach.dim]
+    return reach.whole() if reach.inside and (before or after) else reach.moved(-before)
 
 
-def _split(op, i, shape, out, axis, reach, k):
+def _split(op, i, shape, out, reach, k):
     parts, dim = op.args[1:3]
-    return reach.moved(sum(parts[:k])) if dim == reach.dim else reach
+    if dim != reach.dim:
+        return reach
+    return reach.whole() if reach.inside else reach.moved(sum(parts[:k]))
 
 
-def _permute(op, i, shape, out, axis, reach, k):
+def _permute(op, i, shape, out, reach, k):
     return reach._replace(dim=op.args[1].index(reach.dim))
 
 
-def _reshape(op, i, shape, out, axis, reach, k):
-    """A dimension goes on if one of its size has as much behind it as before."""
-    size, behind = shape[reach.dim], math.prod(shape[reach.dim + 1 :])
+def _reshape(op, i, shape, out, reach, k):
+    """The axis is found again by its size and by how many numbers lie behind each of its own."""
+    size, behind = reach.inside or (shape[reach.dim], 1)
+    behind *= math.prod(shape[reach.dim + 1 :])
     for dim in range(len(out)):
-        if out[dim] == size and math.prod(out[dim + 1 :]) == behind:
-            return reach._replace(dim=dim)
+        below = math.prod(out[dim + 1 :])
+        if below and behind % below == 0 and out[dim] % (behind // below * size) == 0:
+            inside = (size, behind // below)
+            return reach._replace(dim=dim, inside=None if inside == (out[dim], 1) else inside)
     return _gone(shape, reach)
 
 
-def _reduction(op, i, shape, out, axis, reach, k):
+def _reduction(op, i, shape, out, reach, k):
     dims, keepdim = op.args[1:3]
     if reach.dim in dims:
         return _gone(shape, reach)
     return reach._replace(dim=reach.dim - (0 if keepdim else sum(d < reach.dim for d in dims)))
 
 
-def _softmax(op, i, shape, out, axis, reach, k):
+def _softmax(op, i, shape, out, reach, k):
     return _gone(shape, reach) if op.args[1] == reach.dim else reach
 
 
-def _linear(op, i, shape, out, axis, reach, k):
+def _linear(op, i, shape, out, reach, k):
     return _gone(shape, reach) if reach.dim == len(shape) - 1 else reach
 
 
-def _matmul(op, i, shape, out, axis, reach, k):
+def _matmul(op, i, shape, out, reach, k):
     if reach.dim == len(shape) - (1 if i == 0 else 2):
         return _gone(shape, reach)
     return reach._replace(dim=reach.dim + len(out) - len(shape))

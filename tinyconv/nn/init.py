@@ -123,7 +123,7 @@ def trunc_normal_(tensor: Tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=No
     while left.size:
         z[left], refused = _proposals(random, left.size, low, high)
         left = left[refused]
-    # rounding to float32 must not leave the interval
+    # rounding must not leave the interval
     return tensor.copy_((z * std + mean).reshape(tensor.shape)).clamp_(a, b)
 
 
