@@ -58,7 +58,7 @@ def public_names(namespace):
     """
     names = {f"F.{name}" for name in F.__all__}
     top = namespace["__all__"]
-    names |= {f"tc.{name}" for name in top if isinstance(namespace[name], FunctionType)}
+    names |= {f"tc.{name}" for name in top if isinstance(namespace.get(name), FunctionType)}
     methods = {
         name
         for name, value in vars(Tensor).items()
