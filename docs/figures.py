@@ -1,11 +1,12 @@
-"""Draw the figures of docs/gradcheck.md again: ``python docs/figures.py [FOLDER]``."""
+"""Draw the figures of docs/gradcheck.md and docs/networks.md again:
+``python docs/figures.py [FOLDER]``."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from tinyconv import viz
+from tinyconv import models, nn, viz
 from tinyconv.kernels import Window, conv
 from tinyconv.testing import check_vjp
 
@@ -31,16 +32,31 @@ def error_map():
     return viz.error_map(report, "a convolution whose backward makes two mistakes")
 
 
+def inception():
+    block = models.Inception(192, 64, 96, 128, 16, 32, 32)
+    return models.summary(block, (192, 28, 28))
+
+
+def resnet50():
+    with nn.init.skip_init():
+        return models.summary(models.resnet50(), (3, 224, 224), depth=2)
+
+
 #: file -> what draws it
 FIGURES = {
     "gradcheck_steps.png": viz.step_curves,
     "gradcheck_map.png": error_map,
 }
+#: file -> whose graph it shows
+GRAPHS = {"networks_inception.svg": inception, "networks_resnet50.svg": resnet50}
 
 
 def main(folder=IMAGES):
     for name, draw in FIGURES.items():
         (Path(folder) / name).write_bytes(viz.png(draw()))
+        print(Path(folder) / name)
+    for name, summarise in GRAPHS.items():
+        summarise().save(Path(folder) / name)
         print(Path(folder) / name)
 
 

@@ -29,7 +29,7 @@ def process(*words, **environment):
     "words, message",
     [
         ("trian", "unknown command 'trian'; did you mean 'train'? There are: train, predict"),
-        ("train --model lenet6", "unknown model 'lenet6'; did you mean 'lenet5'?"),
+        ("train --model lenet6", "unknown model 'lenet6'; did you mean 'lenet5'"),
         ("train --dataset digit", "unknown data set 'digit'; did you mean 'digits'?"),
         ("train --optimizer sdg", "unknown optimizer 'sdg'; did you mean 'sgd'?"),
         ("train --schedule onecylce", "unknown schedule 'onecylce'; did you mean 'onecycle'?"),
@@ -69,6 +69,10 @@ def process(*words, **environment):
         ("summary lenet5 --input 3x2", "--input='3x2' must be channels x height x width"),
         ("summary lenet5 --input 1x32x32", "lenet5 does not take images of 1x32x32: linear"),
         ("summary lenet5 --classes 0", "--classes=0 must be at least 1"),
+        ("summary lenet5 --depth 0", "--depth=0 must be at least 1"),
+        ("summary lenet5 --diagram net.gif", "'net.gif' must end in .svg or .png"),
+        ("summary lenet5 --diagram file/net.svg", "file/net.svg: cannot be written (Not a direc"),
+        ("models lenot", "no network has 'lenot' in its name; see `tinyconv models`"),
         ("doctor --fast", "unknown argument '--fast'; see `tinyconv doctor --help`"),
         ("predict d.png d.png", "d.png: is no checkpoint; usage: tinyconv predict RUN IMAGE"),
     ],
@@ -190,20 +194,38 @@ def test_train_predict_resume(tmp_path, capsys):
     assert "holds a run already" in capsys.readouterr().err
 
 
-def test_models_and_summary(capsys):
+def test_models(capsys):
     assert main(["models"]) == 0
-    out = capsys.readouterr().out
-    assert "1x28x28" in out and "3x32x32" in out and "shortcuts padded with zeros" in out
-    assert "inception_small" in out and "97,298 parameters" in out and "269,722" in out
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "parameters", "MACs", "images", "about"]
+    assert [line.split()[0] for line in lines] == tinyconv.models.list_models()
+    assert max(map(len, lines)) <= 150
+    (line,) = (line for line in lines if line.startswith("cifar_resnet20_A "))
+    assert line.split()[1:5] == ["269,722", "40.6", "M", "3x32x32"]
+    assert line.endswith("shortcuts padded with zeros; short: resnet20")
+    assert main(["models", "ResNet-20"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert "cifar_resnet20_A" in names and "preact_resnet200" in names
+    assert all("resnet20" in name for name in names)
+    assert main(["models", "inception-small"]) == 0  # an alias
+    assert "97,298   6.02 M  1x28x28" in capsys.readouterr().out
+
+
+def test_summary(capsys, tmp_path):
     assert main(["summary", "cifar-resnet20-a"]) == 0
     out = capsys.readouterr().out
     assert "40,551,040" in out and "layer3.2.conv2" in out
-    assert (
-        main(["summary", "inception_small", "--input", "3x28x28", "--classes", "7", "--json"]) == 0
-    )
+    words = ["--input", "3x28x28", "--classes", "7", "--json", "--depth", "1"]
+    assert main(["summary", "inception_small", *words]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["rows"][0]["output_shape"] == [1, 10, 24, 24]
+    assert found["rows"][0]["output_shape"] == [1, 10, 24, 24] and len(found["rows"]) == 23
     assert found["rows"][-1]["output_shape"] == [1, 7]
+    path = tmp_path / "net.svg"
+    assert main(["summary", "vgg16", "--depth", "1", "--diagram", str(path)]) == 0
+    out = capsys.readouterr().out
+    # the classes that it is made for, and blank weights
+    assert "1x1000" in out and "138,357,544" in out and "features.0" not in out
+    assert path.read_text().count("<title>") == 4
 
 
 def test_doctor_and_warmup(capsys):

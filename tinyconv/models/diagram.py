@@ -99,6 +99,8 @@ class _Box(_Piece):
     def draw(self, drawing, x, y):
         left = x + (self.width - self.box) / 2
         drawing.boxes.append((left, y, self.box, self.height, self.lines, self.tint, self.tip))
+        if not self.label:
+            return
         beside, anchor = (-6, "end") if self.left else (6, "start")
         drawing.labels.append(
             (x + self.width / 2 + beside, y + self.height + 14, self.label, anchor)
@@ -162,7 +164,7 @@ class _Plan:
             if leaf not in self.under
         }
         size = times(input_size)
-        entry = _Box([("input", _NAME)], "other", f"input {size}", size)
+        entry = _Box([("input", _NAME), (size, _SHAPE)], "other", f"input {size}", "")
         pieces = self._pieces(root, root.row.path)
         self.whole = _Frame(None, {None: entry}, pieces, {})
 

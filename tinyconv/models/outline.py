@@ -2,8 +2,8 @@
 
 Modules are opened down to a depth; below it a call is one block, with the sums of all that it
 holds. Ops called in the forward of an opened module are blocks of their own if they are layers
-(windows, weights, norms, sums) or join branches; others (ReLU, reshaping) count to what is before
-them.
+(windows, norms, sums), have weights, or join branches; others (ReLU, reshaping) count to what is
+before them.
 """
 
 import math
@@ -94,17 +94,20 @@ class Outline:
         self.graph = graph
         self.fields = receptive_fields(graph)
         self._image = graph.inputs[0].shape[2:]
-        # id(op) -> what it costs; a parameter counts where it is used first
         images = max(1, graph.inputs[0].shape[0])
         self._macs = {op: macs(op.function, op.args, op.outputs[0]) // images for op in graph.ops}
         self._parameters = dict.fromkeys(graph.ops, 0)
-        unseen = dict(parameters)
+        unseen = {name: p.numel() for name, p in parameters.items()}
+        waiting = {}  # of values made of parameters alone: they count where the image meets them
         for op in graph.ops:
-            for a in op.args:
-                if isinstance(a, Value) and a.name in unseen:
-                    self._parameters[op] += unseen.pop(a.name).numel()
-        #: parameters that no op used
-        self.unused = sum(p.numel() for p in unseen.values())
+            values = [a for a in op.args if isinstance(a, Value)]
+            own = sum(unseen.pop(a.name, 0) + waiting.pop(a, 0) for a in values)
+            if self._inputs(op):
+                self._parameters[op] = own
+            elif own:
+                waiting[op.outputs[0]] = own
+        #: parameters that nothing used
+        self.unused = sum(unseen.values()) + sum(waiting.values())
 
     def tree(self, depth=math.inf, merge=True):
         """The network as a ``Block``.
@@ -154,7 +157,8 @@ class Outline:
         )  # fmt: skip
 
     def _is_shown(self, op):
-        return op.function in _LAYERS or len(self._inputs(op)) > 1
+        known = op.function in _LAYERS and self._inputs(op)
+        return known or len(self._inputs(op)) > 1 or self._parameters[op] > 0
 
     def _inputs(self, op):
         """The distinct values among its arguments that depend on the image."""
@@ -192,7 +196,7 @@ def _merge(root):
         for part in block.parts:
             merge(part)
             alone = before and part.sources == [before] and readers[before] == 1
-            if alone and _equal(kept[-1].row, part.row):
+            if alone and _equal(before, part):
                 _append(kept[-1].row, part.row)
                 stands_for[part] = kept[-1]
             else:
@@ -205,16 +209,22 @@ def _merge(root):
         leaf.sources = [stands_for.get(source, source) for source in leaf.sources]
 
 
-def _equal(run, row):
-    """Whether a row is like each of those that ``run`` stands for."""
-    costs = row.parameters * run.count, row.macs * run.count
-    return (run.type, run.output_shape, run.parameters, run.macs) == (
-        row.type, row.output_shape, *costs
-    ) and run.path != row.path  # fmt: skip
+def _equal(block, other):
+    """Whether two blocks are of one kind and do the same, each with parameters of its own."""
+    a, b = block.row, other.row
+    alike = (a.type, a.output_shape, a.macs) == (b.type, b.output_shape, b.macs)
+    return alike and a.path != b.path and _deeds(block) == _deeds(other)
+
+
+def _deeds(block):
+    return [
+        (op.function, [a.shape if isinstance(a, Value) else repr(a) for a in op.args])
+        for op in block.ops
+    ]
 
 
 def _append(run, row):
-    first = run.path.split(" ")[0]
+    first = run.path.split(" ... ")[0]
     run.path = f"{first} ... {row.path.rpartition('.')[2]}"
     run.parameters += row.parameters
     run.macs += row.macs

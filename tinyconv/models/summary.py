@@ -97,10 +97,10 @@ class Summary:
         path = Path(path)
         if path.suffix.lower() not in diagram.WRITERS:
             raise ValueError(f"save: {str(path)!r} must end in {' or '.join(diagram.WRITERS)}")
-        drawing = diagram.draw(self._tree(depth, _BOXES), self.input_size, self.describe)
+        drawing = diagram.draw(self._tree(depth, _BOXES), self.input_size, self._describe)
         path.write_bytes(diagram.WRITERS[path.suffix.lower()](drawing))
 
-    def describe(self, row):
+    def _describe(self, row):
         """What a row says, in one line."""
         return ", ".join(
             f"{name} {cell}" if name else cell

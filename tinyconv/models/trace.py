@@ -118,10 +118,11 @@ def trace(model, input_size, training=False):
         # recorded: of a recorded tensor ``y += x`` makes a new one, which can be told from the old
         x = dry.blank(shape, dtype).requires_grad_().reshape(shape)
         tracer = _Tracer(model, x)
+        given = tracer.value(x.array)  # now: a view of all of it takes its place
         with dry.mode_of(model, training), dry.watched(tracer), tracer.hooked(model):
             y = model(x)
     outputs = tracer.values_of(y)
-    return Graph([tracer.value(x.array)], tracer.ops, outputs, tracer.calls[0].parts[0])
+    return Graph([given], tracer.ops, outputs, tracer.calls[0].parts[0])
 
 
 class _Tracer:

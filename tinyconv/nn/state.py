@@ -57,6 +57,14 @@ def _hint(own, values, wrong, missing, unexpected):
         if prefix and {name.removeprefix(prefix) for name in inner} & set(outer):
             whose = "state" if inner is unexpected else "model"
             return f"the {whose}'s names begin with {prefix!r}; {advice.format(prefix)}"
+    for names, advice in (
+        (missing, "the state has no auxiliary classifiers: build the model with aux_logits=False"),
+        (unexpected, "the state has auxiliary classifiers: build the model with aux_logits=True, "
+         "or leave them out by tinyconv.weights.load_into(model, state)"),
+    ):  # fmt: skip
+        others = len(missing) + len(unexpected) + len(wrong) - len(names)
+        if names and not others and all(name.lower().startswith("aux") for name in names):
+            return advice
     if wrong and all(_is_turned(values[n].shape, own[n].shape) for n in wrong):
         return (
             "the shapes are right but for the order of their dimensions, as in Keras' files; "
