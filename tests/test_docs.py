@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyconv import data
+from tinyconv import data, models, weights
 from tinyconv.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +33,8 @@ def test_commands_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     image = data.load("digits", train=False).images[0, 0]
     pytest.importorskip("PIL.Image").fromarray(np.asarray(image)).save("image.png")
+    state = models.get_model("squeezenet1_1").state_dict()
+    weights.save_file(state, "squeezenet1_1.safetensors")
     lines = [line for block in blocks(README, "sh") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if line.startswith("tinyconv ")]
     assert len(commands) >= 6

@@ -16,11 +16,11 @@ import time
 from importlib import metadata, util
 
 import tinyconv
-from tinyconv import data, kernels, models, nn, optim, train
+from tinyconv import data, kernels, models, nn, optim, train, weights
 from tinyconv.cli import gradcheck
 from tinyconv.models.registry import find
-from tinyconv.models.summary import summary
-from tinyconv.names import nearest_or
+from tinyconv.models.summary import count, summary
+from tinyconv.names import nearest_or, plain
 from tinyconv.train import TrainConfig, TrainError
 from tinyconv.train.config import model_name
 from tinyconv.train.errors import pick, reason
@@ -108,6 +108,9 @@ def _main(argv):
     if args.command is None:
         parser.print_help()
         return 0
+    if args.command == "predict":  # argparse takes positional words once, not behind options
+        args.words += [word for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
     if rest:
         _refuse(rest[0], commands[args.command])
     check_threads()
@@ -135,7 +138,7 @@ def _parsers():
         ("train", _train, _train_options),
         ("predict", _predict, _predict_options),
         ("gradcheck", _gradcheck, gradcheck.options),
-        ("models", _models, None),
+        ("models", _models, _models_options),
         ("summary", _summary, _summary_options),
         ("doctor", _doctor, None),
         ("warmup", _warmup, None),
@@ -215,21 +218,67 @@ def _name_and_value(word):
 
 # -- predict ------------------------------------------------------------------------------
 def _predict_options(parser):
-    parser.add_argument("checkpoint", metavar="RUN", help="run folder or checkpoint file")
+    parser.usage = (
+        "%(prog)s [--top N] RUN IMAGE [IMAGE ...]\n"
+        "       %(prog)s [--top N] [--preprocess NAME] --model MODEL --weights FILE "
+        "IMAGE [IMAGE ...]"
+    )
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE",
-        help="pictures (with Pillow), .npy files (bytes from 0 to 255 or floats from 0 to 1) or "
-        "IDX files; digits are white on black",
+        "words", nargs="*", metavar="RUN IMAGE",
+        help="run folder or checkpoint file, unless --weights is given; then pictures (with "
+        "Pillow) and, for a run, .npy files (bytes from 0 to 255 or floats from 0 to 1) or IDX "
+        "files; digits are white on black",
     )  # fmt: skip
-    parser.add_argument("--top", type=int, default=3, metavar="N", help="classes to print")
+    parser.add_argument("--model", metavar="MODEL", help="network, see `tinyconv models`")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="its weights: .pth, .safetensors, .npz or .h5 (Keras)"
+    )
+    parser.add_argument(
+        "--preprocess", metavar="NAME",
+        help="how pictures are prepared (default: as most weights of the network want): "
+        + ", ".join(weights.PREPROCESS),
+    )  # fmt: skip
+    parser.add_argument(
+        "--top", type=int, metavar="N", help="classes to print (default 3, with --weights 5)"
+    )
 
 
 def _predict(args):
     """the likeliest classes of images, by a trained network"""
-    if args.top < 1:
+    if args.top is not None and args.top < 1:
         raise TrainError(f"--top={args.top} must be at least 1")
-    for prediction in train.predict(args.checkpoint, args.images, args.top):
+    options = {} if args.top is None else {"top": args.top}
+    if args.weights is None:
+        for name in ("model", "preprocess"):
+            if getattr(args, name) is not None:
+                raise TrainError(f"--{name} goes with --weights FILE; a run has its own")
+        missing = ["RUN", "IMAGE"][len(args.words) :]
+        _require(missing)
+        found = train.predict(args.words[0], args.words[1:], **options)
+    else:
+        _require([] if args.words else ["IMAGE"])
+        if args.model is None:
+            raise TrainError(f"--weights goes with --model MODEL{_guess(args.weights)}")
+        found = train.classify(args.words, args.model, args.weights, args.preprocess, **options)
+    for prediction in found:
         _print(prediction)
+
+
+def _require(missing):
+    if missing:
+        raise TrainError(
+            f"the following arguments are required: {', '.join(missing)}; see `tinyconv predict "
+            "--help`"
+        )
+
+
+def _guess(path):
+    """Which network a file of weights seems to be for, as a part of a sentence."""
+    try:
+        like = weights.looks_like(weights.load_file(path))
+    except weights.WeightsError as error:
+        raise TrainError(str(error)) from None
+    return f"; the file looks like --model {like}" if like else ""
 
 
 # -- gradcheck ----------------------------------------------------------------------------
@@ -239,19 +288,41 @@ def _gradcheck(args):
 
 
 # -- models and summary -------------------------------------------------------------------
+def _models_options(parser):
+    parser.add_argument("word", nargs="?", metavar="WORD", help="only those with WORD in the name")
+
+
 def _models(args):
-    """the networks that there are"""
-    for name in models.list_models():
-        net = models.get_model(name)
-        count = sum(p.numel() for p in net.parameters())
-        shape = "x".join(map(str, _made_for(net)))
-        _print(f"{name:<18} {count:>10,} parameters   {shape:<8} images   {find(name).about}")
+    """the networks that there are: parameters, multiply-adds, images they are made for"""
+    names = models.list_models()
+    if args.word is not None:
+        names = [name for name in names if plain(args.word) in plain(_names_of(name))]
+        if not names:
+            raise TrainError(f"no network has {args.word!r} in its name; see `tinyconv models`")
+    width = max(map(len, names))
+    _print(f"{'name':<{width}} {'parameters':>12} {'MACs':>8}  images     about")
+    for name in names:
+        entry = find(name)
+        with nn.init.skip_init():
+            parameters, macs = count(entry.make(), entry.input)
+        short = f"; short: {', '.join(entry.aliases)}" if entry.aliases else ""
+        _print(
+            f"{name:<{width}} {parameters:>12,} {_rounded(macs):>8}  "
+            f"{'x'.join(map(str, entry.input)):<10} {entry.about}{short}"
+        )
 
 
-def _made_for(net):
-    """(C, H, W) of the images that a network is made for."""
-    first = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
-    return (first.in_channels, *net.input_size)
+def _names_of(name):
+    return " ".join((name, *find(name).aliases))
+
+
+def _rounded(number):
+    """Three digits: 4.09 G."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            value = number / size
+            return f"{value:.{2 - len(str(int(value))) + 1}f} {unit}"
+    return str(number)
 
 
 def _summary_options(parser):
@@ -259,27 +330,52 @@ def _summary_options(parser):
     parser.add_argument(
         "--input", metavar="CxHxW", help="image size (default: what the network is made for)"
     )
-    parser.add_argument("--classes", type=int, default=10, metavar="N", help="outputs (default 10)")
-    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument(
+        "--classes", type=int, metavar="N",
+        help="outputs (default: of the data that the network is made for)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--depth", type=int, metavar="N",
+        help="modules are opened N levels deep (default: as far as it stays readable)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="the same as JSON, no layer folded")
+    parser.add_argument(
+        "--diagram", metavar="FILE", help="draw the graph too: .svg, or .png with Matplotlib"
+    )
 
 
 def _summary(args):
-    """a network's layers: shapes, parameters, multiply-adds, memory"""
-    name = model_name(args.model)
-    if args.classes < 1:
-        raise TrainError(f"--classes={args.classes} must be at least 1")
-    size = None if args.input is None else _image_size(args.input)
-    options = {} if size is None else {"in_channels": size[0]}
-    net = models.get_model(name, num_classes=args.classes, **options)
-    size = _made_for(net) if size is None else size
+    """a network's layers: shapes, parameters, multiply-adds, memory, receptive fields"""
+    model, options = model_name(args.model), {}
+    entry = find(model)
+    for name in ("classes", "depth"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise TrainError(f"--{name}={getattr(args, name)} must be at least 1")
+    if args.classes is not None:
+        options["num_classes"] = args.classes
+    size = entry.input if args.input is None else _image_size(args.input)
+    if args.input is not None:
+        options["in_channels"] = size[0]
     shape = "x".join(map(str, size))
     try:
-        result = summary(net, size)
+        with nn.init.skip_init():
+            result = summary(entry.make(**options), size, args.depth)
     except (ValueError, RuntimeError) as error:
-        raise TrainError(f"{name} does not take images of {shape}: {error}") from error
+        raise TrainError(f"{model} does not take images of {shape}: {error}") from error
     except MemoryError as error:
         raise TrainError(f"images of {shape} need more memory than there is ({error})") from None
+    if args.diagram is not None:
+        _draw(result, args.diagram)
     _print(json.dumps(result.to_dict(), indent=2) if args.json else result)
+
+
+def _draw(result, path):
+    try:
+        result.save(path)
+    except (ValueError, ImportError) as error:
+        raise TrainError(str(error)) from None
+    except OSError as error:
+        raise TrainError(f"{path}: cannot be written ({reason(error)})") from None
 
 
 def _image_size(text):

@@ -6,7 +6,7 @@ from tinyconv.train.errors import NonFiniteError, TrainError
 from tinyconv.train.folder import RunFolder, read_config
 from tinyconv.train.history import History
 from tinyconv.train.loop import Trainer
-from tinyconv.train.predict import Prediction, load_model, predict
+from tinyconv.train.predict import Prediction, classify, load_model, predict
 from tinyconv.train.run import fit
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "TrainConfig",
     "TrainError",
     "Trainer",
+    "classify",
     "fit",
     "load_checkpoint",
     "load_model",

@@ -4,15 +4,14 @@ Nothing in it is a pickle, so that a checkpoint from elsewhere can be read witho
 its code. The text is JSON; where the state has an array, it says under which name it lies.
 """
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from tinyconv.autograd import Tensor
 from tinyconv.train.errors import TrainError, reason
+from tinyconv.weights import files
 
 FORMAT = "tinyconv checkpoint 1"
 _TEXT = "json"
@@ -81,33 +80,14 @@ def write_atomically(path, write):
         TrainError: if it cannot be written; an older file stays as it was.
     """
     path = Path(path)
-    # one writer holds the folder's lock, so a fixed name does, and a crash leaves one at most
-    part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        _sync_folder(path.parent)
+        # one writer holds the folder's lock, so a fixed name does, and a crash leaves one at most
+        files.write_atomically(path, write, part=f".{path.name}.part")
     except OSError as error:
         raise TrainError(
             f"{path}: cannot be written ({reason(error)})"
             + ("; the older one is whole" if path.exists() else "")
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _sync_folder(folder):
-    """Bring the renaming itself to the disk, where the system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _pack(value, arrays, path):

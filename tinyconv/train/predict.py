@@ -1,4 +1,4 @@
-"""Ask a trained network about images."""
+"""Ask a trained network about images: one of a run, or one with published weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +7,15 @@ import numpy as np
 
 from tinyconv.autograd import Tensor, no_grad
 from tinyconv.data import Normalize, read_idx
+from tinyconv.models.registry import find
 from tinyconv.nn import functional as F
 from tinyconv.train.checkpoint import load_checkpoint
-from tinyconv.train.errors import TrainError, reason
+from tinyconv.train.config import model_name
+from tinyconv.train.errors import TrainError, pick, reason
 from tinyconv.train.inputs import build_model
+from tinyconv.weights import PREPROCESS, WeightsError, imagenet_classes, usual_preprocess
+from tinyconv.weights.files import is_keras
+from tinyconv.weights.into import network
 
 _BATCH = 256
 
@@ -115,11 +120,56 @@ def predict(run, images, top=3, model=None):
                 scores = model(Tensor(normalize(part) if normalize else part))
                 shares = F.softmax(scores, dim=1).array
             for i, row in enumerate(shares, start):
-                best = np.argsort(-row, kind="stable")[: max(1, top)]
-                names = [str(classes[k] if classes else k) for k in best]
                 label = f"{name}[{i}]" if len(batch) > 1 else name
-                found.append(Prediction(label, names, [float(row[k]) for k in best]))
+                found.append(_prediction(label, row, classes, top))
     return found
+
+
+def _prediction(name, shares, classes, top):
+    best = np.argsort(-shares, kind="stable")[: max(1, top)]
+    names = [str(classes[k] if classes else k) for k in best]
+    return Prediction(name, names, [float(shares[k]) for k in best])
+
+
+def classify(pictures, model, weights, preprocess=None, top=5):
+    """The likeliest classes of pictures, by a network with published weights.
+
+    Args:
+        pictures: path, or list of paths, of pictures; they are read with Pillow.
+        model: name of a network, see ``tinyconv.models.list_models``.
+        weights: the file, see ``tinyconv.weights.load_file``.
+        preprocess: name in ``tinyconv.weights.PREPROCESS`` (default: what most weights of that
+            network want).
+        top: how many classes for each.
+
+    Returns:
+        list of ``Prediction``; classes are ImageNet's if there are 1000, else numbers.
+
+    Raises:
+        TrainError: for an unknown network or way to prepare, for weights that do not fit it, for
+            a picture that cannot be read, and without Pillow.
+    """
+    name = find(model_name(model)).name
+    if preprocess is not None:
+        preprocess = pick("preprocess", preprocess, PREPROCESS)
+    paths = [pictures] if isinstance(pictures, (str, Path)) else pictures
+    try:
+        net = network(name, weights)
+        prepare = PREPROCESS[preprocess or usual_preprocess(name, keras=is_keras(weights))]
+        found = []
+        for path in paths:
+            with no_grad():
+                (shares,) = F.softmax(net(prepare(path)), dim=1).array
+            classes = imagenet_classes() if len(shares) == 1000 else None
+            found.append(_prediction(str(path), shares, classes, top))
+        return found
+    except WeightsError as error:
+        raise TrainError(str(error)) from error
+    except RuntimeError as error:
+        first, _, report = str(error).partition("\n")
+        raise TrainError(first if "looks like" in first else f"{first}\n{report}") from error
+    except ValueError as error:
+        raise TrainError(f"{name} does not take such pictures: {error}") from error
 
 
 def read_images(path, shape):
