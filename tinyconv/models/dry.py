@@ -7,6 +7,7 @@ ops run as ever. So the largest networks are counted in a moment, and no kernel 
 """
 
 import contextlib
+import operator
 
 import numpy as np
 
@@ -171,3 +172,17 @@ def mode_of(model, training):
 def blank(shape, dtype):
     """A tensor of zeros that takes no memory until it is written or read."""
     return Tensor(np.zeros(shape, dtype))
+
+
+def image(model, input_size):
+    """A blank input for a model: (C, H, W) for one image, or the whole shape; in its dtype."""
+    try:
+        sizes = [operator.index(n) for n in input_size]
+    except TypeError:
+        sizes = []
+    if not sizes or min(sizes) < 1:
+        raise ValueError(
+            f"input_size={input_size!r}: wants (C, H, W) for one image or the whole shape (N, ...)"
+        )
+    dtype = next((p.dtype for p in model.parameters()), np.float32)
+    return blank((1, *sizes) if len(sizes) == 3 else tuple(sizes), dtype)

@@ -3,6 +3,7 @@
 Each file of networks ends in a table: one ``register`` a line, one name a line.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,17 +45,35 @@ def register(name, cls, *args, about, input=(3, 224, 224), aliases=(), **default
         input: (C, H, W) of the images that it was made for.
         aliases: shorter names.
     """
+    given = list(inspect.signature(cls).parameters.values())[len(args) :]
+    free = {
+        p.name: p.replace(kind=p.KEYWORD_ONLY, default=defaults.get(p.name, p.default))
+        for p in given
+    }
 
     def make(**options):
+        for option, value in options.items():
+            _check(name, option, value, free)
         return cls(*args, **{**defaults, **options})
 
+    make.__signature__ = inspect.Signature(list(free.values()))  # what ``help`` shows
     make.__name__ = make.__qualname__ = name
     make.__module__ = cls.__module__
-    make.__doc__ = f"``{cls.__name__}``: {about}. Options: see there."
+    make.__doc__ = f"``{cls.__name__}``: {about}. What the options mean: see there."
     _MODELS[name] = Entry(name, make, cls, about, tuple(input), tuple(aliases))
     for spelling in (name, *aliases):
         _SPELLINGS[spelling] = name
     return make
+
+
+def _check(name, option, value, free):
+    """Refuse what no network has, which would fail later or not at all."""
+    if option not in free:
+        raise TypeError(f"{name} has no option {option!r}; it has {', '.join(free)}")
+    if option in ("in_channels", "num_classes") and value is not None and value < 1:
+        raise ValueError(f"{name}: {option}={value} must be at least 1")
+    if option.endswith("dropout") and not 0 <= value <= 1:
+        raise ValueError(f"{name}: {option}={value} must be a probability from 0 to 1")
 
 
 def list_models():
@@ -101,7 +120,9 @@ def get_model(name, **options):
     ``aux_logits``.
 
     Raises:
-        ValueError: for an unknown name, with the nearest right ones.
+        ValueError: for an unknown name, with the nearest right ones; for fewer than one channel or
+            class, or a dropout that is no probability.
+        TypeError: for an option that the network does not have.
 
     >>> import tinyconv as tc
     >>> tc.models.get_model("cifar_resnet20_A", in_channels=1).conv1.in_channels

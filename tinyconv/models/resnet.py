@@ -180,6 +180,8 @@ class ResidualStage(nn.Sequential):
     def forward(self, x):
         if not self.recompute:
             return super().forward(x)
+        if self.recompute < 0:  # no block would run
+            raise ValueError(f"ResidualStage: recompute={self.recompute} must be at least 0")
         blocks = list(self)
         for first in range(0, len(blocks), self.recompute):
             some = blocks[first : first + self.recompute]

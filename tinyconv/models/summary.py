@@ -59,6 +59,9 @@ class Summary:
         Args:
             depth: to which modules are opened: 1 shows the network's children alone. By default
                 what ``summary`` was given.
+
+        Raises:
+            ValueError: for a depth below 1.
         """
         head = ("layer", "type", "output", "parameters", "MACs", "field")
         body = [self._cells(leaf.row) for leaf in self._tree(depth, _LINES).leaves]
@@ -90,7 +93,7 @@ class Summary:
             depth: to which modules are opened. By default what ``summary`` was given.
 
         Raises:
-            ValueError: for another ending.
+            ValueError: for another ending, or a depth below 1.
             ImportError: for ``.png`` without Matplotlib; the message says how to get it.
             OSError: if the file cannot be written.
         """
@@ -111,6 +114,7 @@ class Summary:
         )
 
     def _tree(self, depth, limit):
+        _check_depth(depth)
         depth = self._depth if depth is None else depth
         return self._outline.readable(limit) if depth is None else self._outline.tree(depth)
 
@@ -172,8 +176,7 @@ def summary(model, input_size, depth=None):
     >>> s.parameters, s.macs, s.rows[2].largest_field
     (61706, 416520, [14, 14])
     """
-    if depth is not None and depth < 1:
-        raise ValueError(f"summary: depth={depth} must be at least 1")
+    _check_depth(depth)
     graph = trace(model, input_size)
     shape = list(graph.inputs[0].shape)
     parameters = dict(model.named_parameters())
@@ -204,12 +207,10 @@ def count(model, input_size):
     >>> count(tc.models.LeNet5(), (1, 28, 28))
     (61706, 416520)
     """
-    shape = (1, *input_size) if len(input_size) == 3 else tuple(input_size)
-    parameters = list(model.parameters())
-    x = dry.blank(shape, parameters[0].dtype if parameters else np.float32)
+    x = dry.image(model, input_size)
     with dry.mode_of(model, False), no_grad(), dry.watched(_Macs()) as counted:
         model(x)
-    return sum(p.numel() for p in parameters), counted.macs // max(1, shape[0])
+    return sum(p.numel() for p in model.parameters()), counted.macs // x.shape[0]
 
 
 class _Macs:
@@ -283,6 +284,11 @@ def _owner(array):
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
+
+
+def _check_depth(depth):
+    if depth is not None and depth < 1:
+        raise ValueError(f"summary: depth={depth} must be at least 1")
 
 
 def _aligned(cell, width, side):

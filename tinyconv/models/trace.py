@@ -112,11 +112,10 @@ def trace(model, input_size, training=False):
     >>> graph.ops[0].path, graph.outputs[0].shape
     ('conv1', (1, 10))
     """
-    shape = (1, *input_size) if len(input_size) == 3 else tuple(input_size)
-    dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
+    x = dry.image(model, input_size)
     with enable_grad():
         # recorded: of a recorded tensor ``y += x`` makes a new one, which can be told from the old
-        x = dry.blank(shape, dtype).requires_grad_().reshape(shape)
+        x = x.requires_grad_().reshape(x.shape)
         tracer = _Tracer(model, x)
         given = tracer.value(x.array)  # now: a view of all of it takes its place
         with dry.mode_of(model, training), dry.watched(tracer), tracer.hooked(model):
@@ -180,9 +179,12 @@ class _Tracer:
         return known or self._know(array, Value(array.shape, array.dtype, array=array))
 
     def values_of(self, result):
-        """The Values of the tensors among what a module returned."""
-        parts = result if isinstance(result, (tuple, list)) else (result,)
-        return [self.value(t.array) for t in parts if isinstance(t, Tensor)]
+        """The Values of the tensors among what a module returned, however deep in it."""
+        if isinstance(result, Tensor):
+            return [self.value(result.array)]
+        parts = result.values() if isinstance(result, dict) else result
+        nested = isinstance(result, (tuple, list, dict))
+        return [value for part in parts for value in self.values_of(part)] if nested else []
 
     def _know(self, array, value):
         self._kept.append(array)  # so that its place is not given to another one

@@ -64,6 +64,9 @@ class XceptionBlock(nn.Module):
         first_relu: False where the input comes out of a ReLU: the net's first block.
         eps: of the batch norms.
 
+    Raises:
+        ValueError: for another stride, or for stride 1 where the number of channels changes.
+
     >>> import tinyconv as tc
     >>> tc.models.XceptionBlock(4, (5, 6), stride=2)(tc.zeros(1, 4, 7, 9)).shape
     (1, 6, 4, 5)
@@ -71,6 +74,11 @@ class XceptionBlock(nn.Module):
 
     def __init__(self, in_channels, widths, stride=1, first_relu=True, eps=1e-3):
         super().__init__()
+        if stride not in (1, 2) or (stride == 1 and widths[-1] != in_channels):
+            raise ValueError(
+                f"XceptionBlock: stride={stride} from {in_channels} to {widths[-1]} channels; wants "
+                "stride=2, or stride=1 with as many channels behind as before"
+            )
         self.first_relu = first_relu
         before = (in_channels, *widths[:-1])
         self.sep = nn.ModuleList(

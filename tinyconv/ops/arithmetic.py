@@ -208,6 +208,13 @@ class Clamp(Function):
         return where(inside, gy, Tensor(np.zeros((), gy.dtype)))
 
 
+class Comparison(Function):
+    """A mask, by a NumPy function of two arrays; an op so that traces see it."""
+
+    def forward(ctx, a, b, ufunc):
+        return ufunc(a.real, b.real)
+
+
 def add(input, other, *, alpha=1) -> Tensor:
     """input + alpha * other, broadcast, in the promoted dtype."""
     return Add.apply(*operands(input, other if alpha == 1 else other * alpha, "add"))
@@ -322,7 +329,7 @@ def _comparison(name, ufunc):
         a, b = operands(input, other, name)
         if name.startswith("bitwise") and a.dtype.kind not in "biu":
             raise TypeError(f"{name}: wants bool or integer tensors, got {a.dtype}")
-        return Tensor(ufunc(_raw(a).real, _raw(b).real))
+        return Comparison.apply(a, b, ufunc)
 
     compare.__name__ = compare.__qualname__ = name
     compare.__doc__ = f"Elementwise ``{name}``; no gradient."
