@@ -208,6 +208,13 @@ def test_blocks_that_run_again_give_the_same():
         np.testing.assert_array_equal(kept, again)
 
 
+def test_a_negative_number_of_blocks_is_refused():
+    stage = models.ResidualStage(models.BasicBlock(2, 2))
+    stage.recompute = -1
+    with pytest.raises(ValueError, match="recompute=-1 must be at least 0"):
+        stage(tc.ones(2, 2, 4, 4))
+
+
 def test_blocks_that_run_again_keep_less():
     kept = []
     for recompute in (0, 3):

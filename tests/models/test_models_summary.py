@@ -138,6 +138,28 @@ def test_weights_without_a_layer_count_where_the_image_meets_them():
     assert (s.parameters, s.auxiliary_parameters) == (26, 11)
 
 
+def test_results_in_dicts_have_shapes_too():
+    class Features(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 3, 3)
+
+        def forward(self, x):
+            return {"image": [self.conv(x)], "more": (x, None)}
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.last = Features(), nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            return {"logits": self.last(self.features(x)["image"][0])}
+
+    s = summary(Net(), (2, 6, 9))
+    assert [r.output_shape for r in s.rows] == [[1, 3, 4, 7], [1, 4, 4, 7]]
+    assert s.table(depth=1).splitlines()[3].split()[:3] == ["features", "Features", "1x3x4x7"]
+
+
 def test_a_single_layer_is_a_row():
     s = summary(nn.Conv2d(2, 3, 3), (2, 5, 6))
     assert [(r.path, r.type, r.macs) for r in s.rows] == [("", "Conv2d", 3 * 3 * 4 * 18)]
@@ -269,3 +291,14 @@ def test_a_network_that_does_not_take_it_is_left_as_it_was():
     assert tc.autograd.modes.state.detector is None
     with pytest.raises(ValueError, match="depth=0 must be at least 1"):
         summary(net, (1, 28, 28), depth=0)
+    with pytest.raises(ValueError, match="depth=-1 must be at least 1"):
+        summary(net, (1, 28, 28)).table(depth=-1)
+
+
+@pytest.mark.parametrize(
+    "size", [5, (), (3, -8, 9), (0, 3, 8, 9), (3, 8.0, 9), [(3, 8, 9), (3, 8, 9)]]
+)
+def test_input_sizes_that_are_none(size):
+    for look in (summary, count):
+        with pytest.raises(ValueError, match=r"input_size=.*: wants \(C, H, W\) for one image"):
+            look(nn.Conv2d(3, 4, 3), size)

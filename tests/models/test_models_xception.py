@@ -65,6 +65,12 @@ def test_a_block_of_the_middle_flow_is_the_identity_where_its_last_batch_norm_is
     np.testing.assert_array_equal(block(x).detach(), x)
 
 
+@pytest.mark.parametrize("widths, stride", [((6,), 3), ((6, 5), 1)])
+def test_a_block_that_cannot_be_added_is_refused(widths, stride):
+    with pytest.raises(ValueError, match=f"stride={stride} from 6 to {widths[-1]} channels"):
+        models.XceptionBlock(6, widths, stride=stride)
+
+
 @pytest.fixture(scope="module")
 def net():
     tc.manual_seed(3)

@@ -4,8 +4,11 @@
 classifiers, MACs of convolutions and linear layers for one image, and (C, H, W) after each stage.
 """
 
+import copy
+import inspect
 import json
 import math
+import pickle
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,39 @@ def test_names_are_forgiving():
         models.get_model("resnet5")
     with pytest.raises(ValueError, match="`tinyconv models` lists them all"):
         models.get_model("?")
+
+
+@pytest.mark.parametrize(
+    "name, options, error, words",
+    [
+        ("resnet18", {"depth": 34}, TypeError, "resnet18 has no option 'depth'; it has shortcut"),
+        ("lenet5", {"num_classes": 0}, ValueError, "num_classes=0 must be at least 1"),
+        ("nin_cifar10", {"in_channels": -1}, ValueError, "in_channels=-1 must be at least 1"),
+        ("googlenet", {"aux_dropout": 3}, ValueError, "aux_dropout=3 must be a probability"),
+        ("densenet121", {"dropout": -0.1}, ValueError, "dropout=-0.1 must be a probability"),
+    ],
+)
+def test_options_that_no_network_has(name, options, error, words):
+    with pytest.raises(error, match=words):
+        made(name, **options)
+
+
+def test_functions_show_their_own_options():
+    options = inspect.signature(models.googlenet_torchvision).parameters
+    assert (options["window"].default, options["dropout"].default) == (3, 0.2)
+    assert list(inspect.signature(models.lenet5_modern).parameters) == [
+        "in_channels", "num_classes", "padding"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["googlenet", "mobilenet_v1_0_25", "lenet5_original", "facenet"])
+def test_copies_and_pickles_fit(name):
+    net = made(name)
+    shapes = {path: t.shape for path, t in net.state_dict().items()}
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert {path: t.shape for path, t in other.state_dict().items()} == shapes
+        net.load_state_dict(other.state_dict())
+    assert pickle.loads(pickle.dumps(find(name).make)) is find(name).make
 
 
 def test_aliases_and_names_do_not_clash():

@@ -131,6 +131,13 @@ def test_values_that_are_no_numbers_change_nothing():
     assert layer.bias.tolist() == before
 
 
+def test_a_counter_of_another_shape_is_told_too():
+    layer = nn.BatchNorm2d(3)
+    state = layer.state_dict() | {"num_batches_tracked": np.zeros(1)}
+    with pytest.raises(RuntimeError, match=r"num_batches_tracked: file \[1\], model \[\]"):
+        layer.load_state_dict(state)
+
+
 def test_loading_without_strict_tells_what_it_left_out():
     net = Net()
     missing, unexpected = net.load_state_dict({"scale": tc.tensor([3.0]), "x": tc.ones(1)}, False)
@@ -256,6 +263,7 @@ def test_pickles_give_the_same_results():
     assert tc.equal(pickle.loads(pickle.dumps(net))(x), net(x))
     for layer in (nn.ReLU(), nn.GELU("tanh"), nn.MaxPool2d(2), nn.CrossEntropyLoss(), nn.Dropout()):
         assert repr(pickle.loads(pickle.dumps(layer))) == repr(layer)
+    assert all(pickle.loads(pickle.dumps(f)) is f for f in (getattr(F, n) for n in F.__all__))
 
 
 def test_copies_keep_sharing():

@@ -154,6 +154,8 @@ def test_copies_and_pickles_are_leaves_of_their_own():
     for other in (copy.copy(x), copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
         assert tc.equal(other, x) and other.requires_grad and other.is_leaf
         assert not np.shares_memory(other.array, x.array)
+    for shape in ((), (0, 3), (1,)):
+        assert pickle.loads(pickle.dumps(tc.ones(shape))).shape == shape
     shared = copy.deepcopy({"a": x, "b": x})
     assert shared["a"] is shared["b"]
 

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.peers
 
 #: a small image that the network takes; those of a family begin alike
 SMALL = {
-    "alexnet_original": 227, "alexnet": 99, "zfnet": 224, "vgg": 32, "nin_imagenet": 99, "nin_d2l": 99, "nin_cifar": 29,
+    "alexnet_original": 227, "alexnet": 99, "zfnet": 224, "vgg": 32, "nin_imagenet": 99,
+    "nin_d2l": 99, "nin_cifar": 29,
     "googlenet": 67, "bn_inception": 67, "inception_v3": 107, "inception_v4": 107,
     "inception_resnet": 107, "xception": 67, "resnet": 65, "preact": 65, "cifar": 17,
     "densenet": 65, "squeezenet": 65, "mobilenet": 65,
@@ -55,8 +56,6 @@ def pair(name, double=True, **options):
     for tensor in ours.parameters():
         if tensor.ndim > 1:  # what is drawn decides nothing, but it must not fade away
             tc.nn.init.kaiming_normal_(tensor)
-        elif tensor.ndim == 1 and not tensor.any():
-            tc.nn.init.constant_(tensor, 0.0)
     filled(ours)
     with torch.device("meta"):
         theirs = twin.get_model(name, torch, **options)
@@ -141,9 +140,10 @@ def test_auxiliary_classifiers(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["alexnet", "vgg11_bn", "nin_cifar10", "googlenet_paper", "bn_inception", "inception_v3",
-             "inception_v4", "inception_resnet_v2", "xception", "resnet18", "preact_resnet50",
-             "resnet20", "preact_resnet164", "densenet121", "squeezenet1_1", "mobilenet_v1_0_25"],
+    "name", ["alexnet", "vgg11_bn", "nin_cifar10", "googlenet_paper", "bn_inception",
+             "inception_v3", "inception_v4", "inception_resnet_v2", "xception", "resnet18",
+             "preact_resnet50", "resnet20", "preact_resnet164", "densenet121", "squeezenet1_1",
+             "mobilenet_v1_0_25"],
 )  # fmt: skip
 def test_single_precision(name):
     options = {"aux_logits": False} if "aux_logits" in options_of(name) else {}

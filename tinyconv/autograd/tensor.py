@@ -258,7 +258,7 @@ class Tensor:
         return new
 
     def __reduce__(self):
-        array = np.ascontiguousarray(self.array)  # first, as above
+        array = np.asarray(self.array, order="C")  # first, as above
         return (_rebuild, (type(self), array, self._requires_grad))
 
     # identity, not value: Tensors are keys of the engine's tables (``==`` compares values)

@@ -92,8 +92,8 @@ def find(name):
     Raises:
         ValueError: for an unknown name, with the nearest right ones.
 
-    >>> from tinyconv.models.registry import find
-    >>> find("ResNet-20").name
+    >>> import tinyconv as tc
+    >>> tc.models.registry.find("ResNet-20").name
     'cifar_resnet20_A'
     """
     return _MODELS[_SPELLINGS[spelled(name)]]
@@ -102,8 +102,8 @@ def find(name):
 def spelled(name):
     """The name or alias that ``name`` means, in its right spelling.
 
-    >>> from tinyconv.models.registry import spelled
-    >>> spelled("ResNet-20")
+    >>> import tinyconv as tc
+    >>> tc.models.registry.spelled("ResNet-20")
     'resnet20'
     """
     for known in _SPELLINGS:

@@ -76,8 +76,8 @@ class XceptionBlock(nn.Module):
         super().__init__()
         if stride not in (1, 2) or (stride == 1 and widths[-1] != in_channels):
             raise ValueError(
-                f"XceptionBlock: stride={stride} from {in_channels} to {widths[-1]} channels; wants "
-                "stride=2, or stride=1 with as many channels behind as before"
+                f"XceptionBlock: stride={stride} from {in_channels} to {widths[-1]} channels; "
+                "wants stride=2, or stride=1 with as many channels behind as before"
             )
         self.first_relu = first_relu
         before = (in_channels, *widths[:-1])

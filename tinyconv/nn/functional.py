@@ -387,6 +387,7 @@ def _inplace_accepting(function):
             args = args[:-1]
         return function(*args, **kwargs)
 
+    accepting.__module__ = __name__  # so that it can be pickled by its name
     return accepting
 
 

@@ -32,7 +32,8 @@ def skip_init():
     """Modules that are made inside draw no numbers: their weights are blank.
 
     Blank weights are zeros that take no memory before they are written or read. So a network
-    whose weights come from a file, or that is only looked at, is made in a moment.
+    whose weights come from a file, or that is only looked at, is made in a moment. The functions of
+    this module do nothing inside, so a parameter of your own from ``empty`` keeps what it holds.
 
     >>> import tinyconv as tc
     >>> with tc.nn.init.skip_init():

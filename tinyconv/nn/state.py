@@ -1,5 +1,6 @@
 """What to tell of a state that does not fit a network."""
 
+_FEW = 0.1  # share of names
 _SHOWN = 8  # names of a list; a wrong file can have hundreds
 
 
@@ -65,6 +66,11 @@ def _hint(own, values, wrong, missing, unexpected):
         others = len(missing) + len(unexpected) + len(wrong) - len(names)
         if names and not others and all(name.lower().startswith("aux") for name in names):
             return advice
+    if missing and unexpected and len(values) < _FEW * len(own):
+        return (
+            "hardly a name is common; tinyconv.weights.load_into(model, file) knows those of timm, "
+            "Cadene and Keras, and pairs layers by their order with source='order'"
+        )
     if wrong and all(_is_turned(values[n].shape, own[n].shape) for n in wrong):
         return (
             "the shapes are right but for the order of their dimensions, as in Keras' files; "
@@ -93,4 +99,6 @@ def _is_turned(a, b):
 def _is_head(own, values, wrong):
     """Whether only numbers of classes differ."""
     sizes = {(values[n].shape[:1], own[n].shape[:1]) for n in wrong}
+    if any(() in pair for pair in sizes):  # single numbers, like counters of batches
+        return False
     return len(sizes) == 1 and all(values[n].shape[1:] == own[n].shape[1:] for n in wrong)
