@@ -136,3 +136,9 @@ def test_blank_networks_draw_nothing():
     assert not net.state_dict()["classifier.6.weight"].any()
     drawn = models.get_model("lenet5")
     assert all(p.any() for p in drawn.parameters())  # behind the block they draw again
+
+
+def test_short_names_are_functions_too():
+    short = {alias: name for name in ALL for alias in find(name).aliases}
+    assert len(short) >= 19
+    assert all(getattr(models, alias) is find(name).make for alias, name in short.items())

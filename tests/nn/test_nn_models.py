@@ -5,6 +5,7 @@ import pytest
 import tinyconv as tc
 import tinyconv.nn.functional as F
 from tinyconv import models
+from tinyconv.models.registry import find
 
 #: 3 input channels, 10 classes
 RESNETS = {
@@ -50,7 +51,7 @@ def test_the_inception_block_is_built_as_drawn():
 def test_every_net_learns_one_batch_a_little(name, channels, classes):
     tc.manual_seed(1)
     net = models.get_model(name, in_channels=channels, num_classes=classes)
-    x, labels = tc.randn(4, channels, *net.input_size), tc.arange(4)
+    x, labels = tc.randn(4, channels, *find(name).input[1:]), tc.arange(4)
     optimiser = tc.optim.SGD(net.parameters(), lr=0.01)
     losses = []
     for _ in range(3):

@@ -5,10 +5,8 @@ traceback always means a fault of tinyconv's own. Ctrl-C ends with 130, as shell
 """
 
 import argparse
-import ast
 import contextlib
 import dataclasses
-import json
 import os
 import platform
 import sys
@@ -17,12 +15,9 @@ from importlib import metadata, util
 
 import tinyconv
 from tinyconv import data, kernels, models, nn, optim, train, weights
-from tinyconv.cli import gradcheck
-from tinyconv.models.registry import find
-from tinyconv.models.summary import count, summary
-from tinyconv.names import nearest_or, plain
+from tinyconv.cli import gradcheck, networks
+from tinyconv.names import nearest_or
 from tinyconv.train import TrainConfig, TrainError
-from tinyconv.train.config import model_name
 from tinyconv.train.errors import pick, reason
 from tinyconv.train.inputs import check_threads
 
@@ -138,8 +133,8 @@ def _parsers():
         ("train", _train, _train_options),
         ("predict", _predict, _predict_options),
         ("gradcheck", _gradcheck, gradcheck.options),
-        ("models", _models, _models_options),
-        ("summary", _summary, _summary_options),
+        ("models", _models, networks.listing_options),
+        ("summary", _summary, networks.costs_options),
         ("doctor", _doctor, None),
         ("warmup", _warmup, None),
     ):
@@ -195,7 +190,7 @@ def _train(args):
     if out == "" or resume == "":
         raise TrainError("the name of the run folder is empty")
     if "model_options" in options:
-        options["model_options"] = dict(map(_name_and_value, options["model_options"]))
+        options["model_options"] = networks.options_of(options["model_options"])
     if resume is not None and out is not None:
         raise TrainError("--resume goes on in its own folder; leave out --out")
     say = (lambda line: None) if quiet else _print
@@ -204,16 +199,6 @@ def _train(args):
     else:
         history = train.fit(resume=resume, say=say, **options)
     return INTERRUPTED if history.interrupted else 0
-
-
-def _name_and_value(word):
-    name, equals, text = word.partition("=")
-    if not equals or not name.isidentifier():
-        raise TrainError(f"--model-options wants NAME=VALUE, got {word!r}")
-    try:
-        return name, ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return name, text
 
 
 # -- predict ------------------------------------------------------------------------------
@@ -288,101 +273,14 @@ def _gradcheck(args):
 
 
 # -- models and summary -------------------------------------------------------------------
-def _models_options(parser):
-    parser.add_argument("word", nargs="?", metavar="WORD", help="only those with WORD in the name")
-
-
 def _models(args):
     """the networks that there are: parameters, multiply-adds, images they are made for"""
-    names = models.list_models()
-    if args.word is not None:
-        names = [name for name in names if plain(args.word) in plain(_names_of(name))]
-        if not names:
-            raise TrainError(f"no network has {args.word!r} in its name; see `tinyconv models`")
-    width = max(map(len, names))
-    _print(f"{'name':<{width}} {'parameters':>12} {'MACs':>8}  images     about")
-    for name in names:
-        entry = find(name)
-        with nn.init.skip_init():
-            parameters, macs = count(entry.make(), entry.input)
-        short = f"; short: {', '.join(entry.aliases)}" if entry.aliases else ""
-        _print(
-            f"{name:<{width}} {parameters:>12,} {_rounded(macs):>8}  "
-            f"{'x'.join(map(str, entry.input)):<10} {entry.about}{short}"
-        )
-
-
-def _names_of(name):
-    return " ".join((name, *find(name).aliases))
-
-
-def _rounded(number):
-    """Three digits: 4.09 G."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            value = number / size
-            return f"{value:.{2 - len(str(int(value))) + 1}f} {unit}"
-    return str(number)
-
-
-def _summary_options(parser):
-    parser.add_argument("model", metavar="MODEL", help="see `tinyconv models`")
-    parser.add_argument(
-        "--input", metavar="CxHxW", help="image size (default: what the network is made for)"
-    )
-    parser.add_argument(
-        "--classes", type=int, metavar="N",
-        help="outputs (default: of the data that the network is made for)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--depth", type=int, metavar="N",
-        help="modules are opened N levels deep (default: as far as it stays readable)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="the same as JSON, no layer folded")
-    parser.add_argument(
-        "--diagram", metavar="FILE", help="draw the graph too: .svg, or .png with Matplotlib"
-    )
+    networks.listing(args, _print)
 
 
 def _summary(args):
     """a network's layers: shapes, parameters, multiply-adds, memory, receptive fields"""
-    model, options = model_name(args.model), {}
-    entry = find(model)
-    for name in ("classes", "depth"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise TrainError(f"--{name}={getattr(args, name)} must be at least 1")
-    if args.classes is not None:
-        options["num_classes"] = args.classes
-    size = entry.input if args.input is None else _image_size(args.input)
-    if args.input is not None:
-        options["in_channels"] = size[0]
-    shape = "x".join(map(str, size))
-    try:
-        with nn.init.skip_init():
-            result = summary(entry.make(**options), size, args.depth)
-    except (ValueError, RuntimeError) as error:
-        raise TrainError(f"{model} does not take images of {shape}: {error}") from error
-    except MemoryError as error:
-        raise TrainError(f"images of {shape} need more memory than there is ({error})") from None
-    if args.diagram is not None:
-        _draw(result, args.diagram)
-    _print(json.dumps(result.to_dict(), indent=2) if args.json else result)
-
-
-def _draw(result, path):
-    try:
-        result.save(path)
-    except (ValueError, ImportError) as error:
-        raise TrainError(str(error)) from None
-    except OSError as error:
-        raise TrainError(f"{path}: cannot be written ({reason(error)})") from None
-
-
-def _image_size(text):
-    parts = text.lower().split("x")
-    if len(parts) != 3 or not all(p.isdecimal() and int(p) > 0 for p in parts):
-        raise TrainError(f"--input={text!r} must be channels x height x width, like 3x32x32")
-    return tuple(map(int, parts))
+    networks.costs(args, _print)
 
 
 # -- doctor and warmup --------------------------------------------------------------------

@@ -6,6 +6,8 @@ there are. The blocks that they are built of are public too.
 
 # ruff: noqa: F401, F403  (each file's __all__ is what it offers)
 
+from types import ModuleType as _Module
+
 from tinyconv.models.alexnet import *
 from tinyconv.models.blocks import *
 from tinyconv.models.bn_inception import *
@@ -28,4 +30,8 @@ from tinyconv.models.vgg import *
 from tinyconv.models.xception import *
 from tinyconv.models.zfnet import *
 
-__all__ = [name for name in globals() if not name.startswith("_")]
+__all__ = [
+    name
+    for name, value in globals().items()
+    if not (name.startswith("_") or isinstance(value, _Module))
+]

@@ -8,7 +8,7 @@ from tinyconv.nn import functional as F
 
 __all__ = [
     "AlexNet", "AlexNetOriginal", "alexnet_original_1group", "alexnet_original_2group",
-    "alexnet_torchvision",
+    "alexnet_torchvision", "alexnet",
 ]  # fmt: skip
 
 
@@ -40,8 +40,6 @@ class AlexNetOriginal(nn.Module):
     >>> sum(p.numel() for p in net.parameters())
     60965224
     """
-
-    input_size = (227, 227)
 
     def __init__(self, groups=2, in_channels=3, num_classes=1000, dropout=0.5, hidden_bias=1.0):
         super().__init__()
@@ -98,8 +96,6 @@ class AlexNet(nn.Module):
     (2, 7)
     """
 
-    input_size = (224, 224)
-
     def __init__(self, in_channels=3, num_classes=1000, dropout=0.5):
         super().__init__()
         self.features = nn.Sequential(
@@ -141,6 +137,6 @@ alexnet_original_2group = register(
 alexnet_original_1group = register(
     "alexnet_original_1group", AlexNetOriginal, 1, about="AlexNet of 2012, dense", input=_227,
 )  # fmt: skip
-alexnet_torchvision = register(
+alexnet = alexnet_torchvision = register(
     "alexnet_torchvision", AlexNet, about="AlexNet of 2014, one tower", aliases=("alexnet",),
 )  # fmt: skip

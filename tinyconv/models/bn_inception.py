@@ -15,7 +15,7 @@ from tinyconv.nn import functional as F
 
 __all__ = [
     "BNInception", "BNInceptionBlock", "SeparableStem", "bn_inception_576", "bn_inception_caffe",
-    "bn_inception_nobias", "bn_inception_slim_sepconv",
+    "bn_inception_nobias", "bn_inception_slim_sepconv", "bn_inception",
 ]  # fmt: skip
 
 #: Fig. 5: 1 x 1, 3 x 3 reduce, 3 x 3, double 3 x 3 reduce, double 3 x 3, pool, its projection;
@@ -144,8 +144,6 @@ class BNInception(nn.Module):
     (1, 10)
     """
 
-    input_size = (224, 224)
-
     def __init__(
         self,
         width=608,
@@ -219,7 +217,7 @@ def he_normal(network):
                 nn.init.zeros_(module.bias)
 
 
-bn_inception_caffe = register(
+bn_inception = bn_inception_caffe = register(
     "bn_inception_caffe", BNInception, about="BN-Inception, 608 channels in 4c and 4d, with biases",
     aliases=("bn_inception",), bias=True,
 )  # fmt: skip

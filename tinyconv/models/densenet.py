@@ -19,6 +19,7 @@ __all__ = [
     "CifarDenseNet", "DenseBlock", "DenseLayer", "DenseNet", "Transition",
     "cifar_densenet40_k12", "cifar_densenet_bc100_k12",
     "densenet121", "densenet161", "densenet169", "densenet201", "densenet264",
+    "densenet40_k12", "densenet_bc100_k12",
 ]  # fmt: skip
 
 
@@ -170,8 +171,6 @@ class DenseNet(_DenselyConnected):
     (1, 7)
     """
 
-    input_size = (224, 224)
-
     def __init__(self, depth=121, dropout=0.0, in_channels=3, num_classes=1000):
         if depth not in DENSENET_BLOCKS:
             raise ValueError(f"depth={depth}: Table 1 has {', '.join(map(str, DENSENET_BLOCKS))}")
@@ -208,8 +207,6 @@ class CifarDenseNet(_DenselyConnected):
     (2, 10)
     """
 
-    input_size = (32, 32)
-
     def __init__(
         self, depth=40, growth=12, bc=False, dropout=0.0, in_channels=3, num_classes=10
     ):  # fmt: skip
@@ -230,11 +227,11 @@ densenet169 = register("densenet169", DenseNet, 169, about="DenseNet-BC of depth
 densenet201 = register("densenet201", DenseNet, 201, about="DenseNet-BC of depth 201, growth 32")
 densenet264 = register("densenet264", DenseNet, 264, about="DenseNet-BC of depth 264, growth 32")
 densenet161 = register("densenet161", DenseNet, 161, about="DenseNet-BC of depth 161, growth 48")
-cifar_densenet40_k12 = register(
+densenet40_k12 = cifar_densenet40_k12 = register(
     "cifar_densenet40_k12", CifarDenseNet, 40, 12, input=(3, 32, 32), aliases=("densenet40_k12",),
     about="DenseNet of depth 40, growth 12",
 )  # fmt: skip
-cifar_densenet_bc100_k12 = register(
+densenet_bc100_k12 = cifar_densenet_bc100_k12 = register(
     "cifar_densenet_bc100_k12", CifarDenseNet, 100, 12, bc=True, input=(3, 32, 32),
     aliases=("densenet_bc100_k12",), about="DenseNet-BC of depth 100, growth 12",
 )  # fmt: skip

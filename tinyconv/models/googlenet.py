@@ -16,7 +16,7 @@ from tinyconv.ops.join import cat
 
 __all__ = [
     "Branches", "GoogLeNet", "GoogLeNetAux", "GoogLeNetOutputs", "Inception", "InceptionConv",
-    "googlenet_bn_5x5", "googlenet_paper", "googlenet_torchvision",
+    "googlenet_bn_5x5", "googlenet_paper", "googlenet_torchvision", "googlenet",
 ]  # fmt: skip
 
 #: Table 1: 1 x 1, 3 x 3 reduce, 3 x 3, 5 x 5 reduce, 5 x 5, pool projection
@@ -208,7 +208,6 @@ class GoogLeNet(nn.Module):
     """
 
     aux_weight = 0.3
-    input_size = (224, 224)
 
     def __init__(
         self,
@@ -313,7 +312,7 @@ googlenet_bn_5x5 = register(
     "googlenet_bn_5x5", GoogLeNet, about="GoogLeNet with batch norm", batch_norm=True
 )
 # published weights: 3 x 3 in place of 5 x 5, a pool of 2 x 2 before 5a, less dropout
-googlenet_torchvision = register(
+googlenet = googlenet_torchvision = register(
     "googlenet_torchvision", GoogLeNet, about="GoogLeNet of torchvision's weights",
     aliases=("googlenet",), batch_norm=True, window=3, last_pool=2, adaptive_aux=True, dropout=0.2,
 )  # fmt: skip

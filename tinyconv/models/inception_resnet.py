@@ -22,7 +22,7 @@ __all__ = [
     "InceptionResNetA", "InceptionResNetB", "InceptionResNetC", "InceptionResNetReductionB",
     "InceptionResNetV1", "InceptionResNetV1Stem", "InceptionResNetV2", "InceptionResNetV2Stem",
     "ResidualScaling", "inception_resnet_v1_facenet512", "inception_resnet_v1_paper",
-    "inception_resnet_v2", "inception_resnet_v2_paper",
+    "inception_resnet_v2", "inception_resnet_v2_paper", "inception_resnet_v1", "facenet",
 ]  # fmt: skip
 
 
@@ -282,8 +282,6 @@ class InceptionResNetV1(nn.Module):
     (1, 10)
     """
 
-    input_size = (299, 299)
-
     def __init__(self, embedding=None, in_channels=3, num_classes=1000, dropout=0.2):
         super().__init__()
         if embedding is None and num_classes is None:
@@ -339,7 +337,6 @@ class InceptionResNetV2(nn.Module):
     """
 
     aux_weight = 0.4
-    input_size = (299, 299)
 
     def __init__(self, paper=False, aux_logits=False, in_channels=3, num_classes=1000, dropout=0.2):
         super().__init__()
@@ -384,11 +381,11 @@ def _repeat(count, block, *widths):
     return nn.Sequential(*(block(*widths) for _ in range(count)))
 
 
-inception_resnet_v1_paper = register(
+inception_resnet_v1 = inception_resnet_v1_paper = register(
     "inception_resnet_v1_paper", InceptionResNetV1, about="Inception with residuals, as drawn",
     input=(3, 299, 299), aliases=("inception_resnet_v1",),
 )  # fmt: skip
-inception_resnet_v1_facenet512 = register(
+facenet = inception_resnet_v1_facenet512 = register(
     "inception_resnet_v1_facenet512", InceptionResNetV1, about="512 features of faces",
     input=(3, 160, 160), aliases=("facenet",), embedding=512, num_classes=None,
 )  # fmt: skip

@@ -9,7 +9,12 @@ from tinyconv.models.registry import register
 from tinyconv.nn import functional as F
 from tinyconv.ops.join import cat
 
-__all__ = ["InceptionBlock", "SmallInception", "toy_inception_net"]
+__all__ = [
+    "InceptionBlock",
+    "SmallInception",
+    "toy_inception_net",
+    "inception_small",
+]
 
 
 class InceptionBlock(nn.Module):
@@ -55,8 +60,6 @@ class SmallInception(nn.Module):
     (2, 10)
     """
 
-    input_size = (28, 28)
-
     def __init__(self, in_channels=1, num_classes=10):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 10, kernel_size=5)
@@ -73,7 +76,7 @@ class SmallInception(nn.Module):
         return self.fc(x.flatten(1))  # from 1408
 
 
-toy_inception_net = register(
+inception_small = toy_inception_net = register(
     "toy_inception_net", SmallInception, about="two Inception blocks", input=(1, 28, 28),
     aliases=("inception_small",),
 )  # fmt: skip

@@ -269,7 +269,6 @@ class InceptionV3(nn.Module):
     """
 
     aux_weight = 0.4
-    input_size = (299, 299)
 
     def __init__(
         self, aux_logits=True, in_channels=3, num_classes=1000, dropout=0.5, transform_input=False

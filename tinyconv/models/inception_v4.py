@@ -240,7 +240,6 @@ class InceptionV4(nn.Module):
     """
 
     aux_weight = 0.4
-    input_size = (299, 299)
 
     def __init__(self, aux_logits=False, in_channels=3, num_classes=1000, dropout=0.2):
         super().__init__()

@@ -13,7 +13,7 @@ from tinyconv.ops.join import cat
 
 __all__ = [
     "LeNet5", "LeNet5Original", "LeNetCaffe", "RadialBasisOutput", "Subsampling", "TableConv",
-    "lenet5_28pad2", "lenet5_modern", "lenet5_original", "lenet_caffe",
+    "lenet5_28pad2", "lenet5_modern", "lenet5_original", "lenet_caffe", "lenet5",
 ]  # fmt: skip
 
 
@@ -117,8 +117,6 @@ class LeNet5Original(nn.Module):
     (2, 10)
     """
 
-    input_size = (32, 32)
-
     def __init__(self, in_channels=1, num_classes=10):
         super().__init__()
         self.C1 = nn.Conv2d(in_channels, 6, 5)
@@ -164,7 +162,6 @@ class LeNet5(nn.Module):
 
     def __init__(self, in_channels=1, num_classes=10, padding=2):
         super().__init__()
-        self.input_size = (32 - 2 * padding, 32 - 2 * padding)
         self.conv1 = nn.Conv2d(in_channels, 6, kernel_size=5, padding=padding)
         self.conv2 = nn.Conv2d(6, 16, kernel_size=5)
         self.fc1 = nn.Linear(16 * 5 * 5, 120)
@@ -191,8 +188,6 @@ class LeNetCaffe(nn.Module):
     >>> tc.models.LeNetCaffe()(tc.zeros(2, 1, 28, 28)).shape
     (2, 10)
     """
-
-    input_size = (28, 28)
 
     def __init__(self, in_channels=1, num_classes=10):
         super().__init__()
@@ -242,7 +237,7 @@ lenet5_original = register(
 lenet5_modern = register(
     "lenet5_modern", LeNet5, padding=0, about="LeNet-5, modern", input=(1, 32, 32),
 )  # fmt: skip
-lenet5_28pad2 = register(
+lenet5 = lenet5_28pad2 = register(
     "lenet5_28pad2", LeNet5, about="LeNet-5, modern, for images of 28 x 28", input=(1, 28, 28),
     aliases=("lenet5",),
 )  # fmt: skip

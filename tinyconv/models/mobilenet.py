@@ -8,7 +8,7 @@ from tinyconv.nn import functional as F
 
 __all__ = [
     "DepthwiseSeparable", "MobileNetV1", "mobilenet_v1_0_25", "mobilenet_v1_0_5",
-    "mobilenet_v1_0_75", "mobilenet_v1_1_0", "mobilenet_v1_fullconv",
+    "mobilenet_v1_0_75", "mobilenet_v1_1_0", "mobilenet_v1_fullconv", "mobilenet_v1",
 ]  # fmt: skip
 
 
@@ -80,8 +80,6 @@ class MobileNetV1(nn.Module):
     (2, 7)
     """
 
-    input_size = (224, 224)
-
     def __init__(self, width=1.0, separable=True, relu6=False, in_channels=3, num_classes=1000):
         super().__init__()
         self.activation = F.relu6 if relu6 else F.relu
@@ -109,7 +107,7 @@ class MobileNetV1(nn.Module):
         return self.fc(x)
 
 
-mobilenet_v1_1_0 = register(
+mobilenet_v1 = mobilenet_v1_1_0 = register(
     "mobilenet_v1_1_0", MobileNetV1, 1.0, about="MobileNet", aliases=("mobilenet_v1",)
 )
 mobilenet_v1_0_75 = register(

@@ -25,7 +25,7 @@ __all__ = [
     "cifar_preact_resnet20_B", "cifar_preact_resnet56_B", "cifar_preact_resnet110_B",
     "cifar_preact_resnet164", "cifar_preact_resnet1001",
     "preact_resnet18", "preact_resnet34", "preact_resnet50", "preact_resnet101",
-    "preact_resnet152", "preact_resnet200",
+    "preact_resnet152", "preact_resnet200", "preact_resnet164", "preact_resnet1001",
 ]  # fmt: skip
 
 
@@ -144,8 +144,6 @@ class PreActResNet(nn.Module):
     (1, 7)
     """
 
-    input_size = (224, 224)
-
     def __init__(
         self, depth=50, shortcut="B", stride_on="3x3", in_channels=3, num_classes=1000
     ):  # fmt: skip
@@ -196,8 +194,6 @@ class CifarPreActResNet(nn.Module):
     >>> tc.models.CifarPreActResNet(11)(tc.zeros(2, 3, 8, 12)).shape
     (2, 10)
     """
-
-    input_size = (32, 32)
 
     def __init__(
         self, depth=164, bottleneck=True, shortcut="B", in_channels=3, num_classes=10, recompute=0
@@ -273,11 +269,11 @@ cifar_preact_resnet110_B = register(
     "cifar_preact_resnet110_B", CifarPreActResNet, 110, bottleneck=False, input=(3, 32, 32),
     about="pre-activation residual net of depth 110, shortcuts projected",
 )  # fmt: skip
-cifar_preact_resnet164 = register(
+preact_resnet164 = cifar_preact_resnet164 = register(
     "cifar_preact_resnet164", CifarPreActResNet, 164, input=(3, 32, 32),
     aliases=("preact_resnet164",), about="pre-activation residual net of depth 164, bottlenecks",
 )  # fmt: skip
-cifar_preact_resnet1001 = register(
+preact_resnet1001 = cifar_preact_resnet1001 = register(
     "cifar_preact_resnet1001", CifarPreActResNet, 1001, input=(3, 32, 32),
     aliases=("preact_resnet1001",), about="pre-activation residual net of depth 1001, bottlenecks",
 )  # fmt: skip

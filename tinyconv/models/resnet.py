@@ -246,8 +246,6 @@ class ResNet(nn.Module):
     (1, 7)
     """
 
-    input_size = (224, 224)
-
     def __init__(
         self, depth=50, shortcut="B", stride_on="3x3", zero_init_residual=False, in_channels=3,
         num_classes=1000,

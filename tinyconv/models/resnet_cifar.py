@@ -18,6 +18,7 @@ __all__ = [
     "cifar_resnet110_A", "cifar_resnet1202_A",
     "cifar_resnet20_B", "cifar_resnet32_B", "cifar_resnet44_B", "cifar_resnet56_B",
     "cifar_resnet110_B", "cifar_resnet1202_B",
+    "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202",
 ]  # fmt: skip
 
 
@@ -55,8 +56,6 @@ class CifarResNet(nn.Module):
     269722
     """
 
-    input_size = (32, 32)
-
     def __init__(
         self, depth=20, shortcut="A", in_channels=3, num_classes=10, bottleneck=False,
         zero_init_residual=False, recompute=0,
@@ -89,27 +88,27 @@ class CifarResNet(nn.Module):
         return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
-cifar_resnet20_A = register(
+resnet20 = cifar_resnet20_A = register(
     "cifar_resnet20_A", CifarResNet, 20, "A", input=(3, 32, 32), aliases=("resnet20",),
     about="residual net of depth 20, shortcuts padded with zeros",
 )  # fmt: skip
-cifar_resnet32_A = register(
+resnet32 = cifar_resnet32_A = register(
     "cifar_resnet32_A", CifarResNet, 32, "A", input=(3, 32, 32), aliases=("resnet32",),
     about="residual net of depth 32, shortcuts padded with zeros",
 )  # fmt: skip
-cifar_resnet44_A = register(
+resnet44 = cifar_resnet44_A = register(
     "cifar_resnet44_A", CifarResNet, 44, "A", input=(3, 32, 32), aliases=("resnet44",),
     about="residual net of depth 44, shortcuts padded with zeros",
 )  # fmt: skip
-cifar_resnet56_A = register(
+resnet56 = cifar_resnet56_A = register(
     "cifar_resnet56_A", CifarResNet, 56, "A", input=(3, 32, 32), aliases=("resnet56",),
     about="residual net of depth 56, shortcuts padded with zeros",
 )  # fmt: skip
-cifar_resnet110_A = register(
+resnet110 = cifar_resnet110_A = register(
     "cifar_resnet110_A", CifarResNet, 110, "A", input=(3, 32, 32), aliases=("resnet110",),
     about="residual net of depth 110, shortcuts padded with zeros",
 )  # fmt: skip
-cifar_resnet1202_A = register(
+resnet1202 = cifar_resnet1202_A = register(
     "cifar_resnet1202_A", CifarResNet, 1202, "A", input=(3, 32, 32), aliases=("resnet1202",),
     about="residual net of depth 1202, shortcuts padded with zeros",
 )  # fmt: skip

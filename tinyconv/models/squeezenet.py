@@ -7,7 +7,9 @@ from tinyconv.models.registry import register
 from tinyconv.nn import functional as F
 from tinyconv.ops.join import cat
 
-__all__ = ["Fire", "SqueezeNet", "squeezenet1_0", "squeezenet1_0_caffe", "squeezenet1_1"]
+__all__ = [
+    "Fire", "SqueezeNet", "squeezenet", "squeezenet1_0", "squeezenet1_0_caffe", "squeezenet1_1",
+]  # fmt: skip
 
 
 class Fire(nn.Module):
@@ -67,8 +69,6 @@ class SqueezeNet(nn.Module):
     (2, 7)
     """
 
-    input_size = (224, 224)
-
     def __init__(
         self, version="1.0", in_channels=3, num_classes=1000, dropout=0.5, last_padding=0
     ):  # fmt: skip
@@ -110,7 +110,7 @@ squeezenet1_0_caffe = register(
     "squeezenet1_0_caffe", SqueezeNet, "1.0", last_padding=1, input=(3, 227, 227),
     about="SqueezeNet as in the authors' Caffe file",
 )  # fmt: skip
-squeezenet1_1 = register(
+squeezenet = squeezenet1_1 = register(
     "squeezenet1_1", SqueezeNet, "1.1", about="SqueezeNet with fewer multiply-adds",
     aliases=("squeezenet",),
 )  # fmt: skip

@@ -50,8 +50,6 @@ class VGG(nn.Module):
     (1, 7)
     """
 
-    input_size = (224, 224)
-
     def __init__(
         self, configuration="D", batch_norm=False, in_channels=3, num_classes=1000, dropout=0.5
     ):

@@ -115,8 +115,6 @@ class Xception(nn.Module):
     (1, 7)
     """
 
-    input_size = (299, 299)
-
     def __init__(self, dropout=0.5, eps=1e-3, in_channels=3, num_classes=1000):
         super().__init__()
         # entry flow

@@ -33,8 +33,6 @@ class ZFNet(nn.Module):
     62357608
     """
 
-    input_size = (224, 224)
-
     def __init__(self, in_channels=3, num_classes=1000, dropout=0.5):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 96, 7, stride=2, padding=1)

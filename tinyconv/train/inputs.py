@@ -16,6 +16,7 @@ from tinyconv.data.transforms import (
     RandomHorizontalFlip,
     RandomShift,
 )
+from tinyconv.models.registry import find
 from tinyconv.train.errors import TrainError
 
 
@@ -141,11 +142,9 @@ def check_fit(model, model_name, inputs):
             x, _ = data.default_collate([inputs.train[0]])
             scores = model.eval()(x)
     except (ValueError, TypeError, RuntimeError, IndexError) as error:
-        size = getattr(model, "input_size", None)
-        made_for = f", it is made for {size[0]}x{size[1]} pixels" if size else ""
         raise TrainError(
             f"{model_name} does not take the {_times(inputs.shape)} images of {inputs.name}"
-            f"{made_for}{_own_fault(error)}: {error}"
+            f"{_made_for(model_name)}{_own_fault(error)}: {error}"
         ) from error
     finally:
         for module, mode in modes:
@@ -159,6 +158,14 @@ def check_fit(model, model_name, inputs):
         labels = None if dataset is None else _labels(dataset)
         if labels is not None:
             check_labels(half, labels, scores.shape[1], model_name)
+
+
+def _made_for(model_name):
+    """What a network of the registry is made for, as a part of a sentence."""
+    try:
+        return f", it is made for {_times(find(model_name).input)}"
+    except ValueError:
+        return ""
 
 
 def _own_fault(error):

@@ -126,6 +126,8 @@ def predict(run, images, top=3, model=None):
 
 
 def _prediction(name, shares, classes, top):
+    if not np.isfinite(shares).all():
+        raise TrainError(f"{name}: the network gives NaN: its weights hold NaN or are too large")
     best = np.argsort(-shares, kind="stable")[: max(1, top)]
     names = [str(classes[k] if classes else k) for k in best]
     return Prediction(name, names, [float(shares[k]) for k in best])
@@ -163,11 +165,13 @@ def classify(pictures, model, weights, preprocess=None, top=5):
             classes = imagenet_classes() if len(shares) == 1000 else None
             found.append(_prediction(str(path), shares, classes, top))
         return found
+    except TrainError:
+        raise
     except WeightsError as error:
         raise TrainError(str(error)) from error
     except RuntimeError as error:
         first, _, report = str(error).partition("\n")
-        raise TrainError(first if "looks like" in first else f"{first}\n{report}") from error
+        raise TrainError(first if ", the model is" in first else f"{first}\n{report}") from error
     except ValueError as error:
         raise TrainError(f"{name} does not take such pictures: {error}") from error
 
