@@ -8,7 +8,7 @@ from tinyconv.viz.style import GREY, TEST, TRAIN, figure
 _MEMBERS = {
     "naive": (GREY, "x"), "im2col": ("#E69F00", "s"), "direct": (TRAIN, "o"),
     "lanes": ("#CC79A7", "P"), "pointwise": ("#56B4E9", "v"), "depthwise": ("#009E73", "D"),
-    "winograd": (TEST, "^"),
+    "winograd": (TEST, "^"), "filters": ("#F0E442", "p"),
 }  # fmt: skip
 _OTHER = ("#009E73", "D")
 _RATIO = "the time of PyTorch's better format over ours; blue: tinyconv is faster"

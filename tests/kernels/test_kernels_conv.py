@@ -205,6 +205,24 @@ def test_a_residual_and_a_relu_come_after_the_sum(algorithm, dtype, case):
     _close(cut, np.where(without <= 0, 0, without), dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@given(case=geometries())
+@example(case=_case((1, 4, 9, 7), (5, 4, 3, 3), padding=(1, 1, 1, 1)))  # Winograd's
+@example(case=_case((1, 4, 11, 13), (35, 4, 1, 1)))  # pointwise
+@example(case=_case((2, 3, 20, 21), (50, 3, 3, 2), stride=(2, 1)))  # several panels of filters
+def test_sums_are_scaled_before_anything_is_added(algorithm, dtype, case):
+    x_shape, w_shape, args, groups = case
+    x, w, b, residual, window = _arrays(x_shape, w_shape, args, dtype)
+    scale = np.linspace(-1, 2, len(w), dtype=dtype)
+    with conv_algorithm(algorithm):
+        y = tc.kernels.conv.forward(x, w, b, window, groups, residual, False, scale)
+        cut = tc.kernels.conv.forward(x, w, b, window, groups, None, True, scale)
+    wanted = naive.conv2d(x, w * scale[:, None, None, None], b, groups=groups, **args)
+    _close(y, wanted + residual, dtype)
+    _close(cut, np.where(wanted <= 0, 0, wanted), dtype)
+
+
 #: (N, C, O, kernel, H, W, stride, padding, groups): sizes at which work is cut in other places
 SIZES = [
     (1, 5, 19, 3, 60, 71, 1, 1, 1),
@@ -221,6 +239,8 @@ SIZES = [
     (9, 2, 7, 3, 33, 64, 2, 1, 1),
     (19, 4, 9, 3, 18, 16, 1, 1, 1),
     (2, 70, 12, 3, 41, 39, 2, 1, 1),
+    (1, 130, 100, 3, 6, 7, 2, 1, 1),
+    (1, 8, 34, 5, 40, 39, 3, 2, 1),
 ]
 
 

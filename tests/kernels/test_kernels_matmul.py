@@ -22,6 +22,8 @@ def _tolerance(dtype, depth):
 @example(M=520, K=515, N=200, across=(False, True))  # over a block each way
 @example(M=520, K=515, N=200, across=(True, False))
 @example(M=1, K=515, N=200, across=(False, True))
+@example(M=1, K=0, N=5, across=(False, True))
+@example(M=1, K=37, N=6, across=(False, True))
 def test_product_with_bias(M, K, N, across, dtype):
     rng = np.random.default_rng(M + 10 * K + 100 * N)
     a, b = (rng.standard_normal(s).astype(dtype) for s in [(M, K), (K, N)])
@@ -67,7 +69,8 @@ def test_pieces_and_threads_change_no_bit(dtype, threads, rng, monkeypatch):
         monkeypatch.setattr(parallel, "_SERIAL", serial)
         tc.kernels.matmul._plan.cache_clear()
         gradients = tc.kernels.matmul.linear_gradient(gy, x, w)
-        results.append([tc.kernels.matmul.matmul(x, w.T, gy[0]), *gradients])
+        products = [tc.kernels.matmul.matmul(m, w.T, gy[0]) for m in (x, x[:1])]
+        results.append([*products, *gradients])
     tc.kernels.matmul._plan.cache_clear()
     for other in results[1:]:
         assert all(p.tobytes() == q.tobytes() for p, q in zip(results[0], other))

@@ -120,12 +120,15 @@ def calls(monkeypatch):
 
         monkeypatch.setattr(module, name, spied)
 
-    def epilogue(*args):
-        residual, relu = args[-2:] if len(args) in (6, 7) else (None, False)
-        return residual is not None, relu
+    def epilogue(first):
+        def describe(*args):
+            residual, relu = args[first : first + 2] or (None, False)
+            return residual is not None, relu
 
-    spy(tc.kernels.batchnorm, "normalise", epilogue)
-    spy(tc.kernels.conv, "forward", epilogue)
+        return describe
+
+    spy(tc.kernels.batchnorm, "normalise", epilogue(4))
+    spy(tc.kernels.conv, "forward", epilogue(5))
     spy(
         tc.kernels.batchnorm,
         "through_relu",
@@ -189,11 +192,19 @@ def test_frozen_statistics_are_not_folded_while_recording(calls):
     assert calls == [("forward", False, False), ("normalise", True, True)]
 
 
-def test_large_weights_on_small_images_are_not_folded(calls):
-    net = nn.Sequential(nn.Conv2d(9, 7, 5, padding=2), nn.BatchNorm2d(7), nn.ReLU()).eval()
+@pytest.mark.parametrize("size", [1, 5])
+def test_two_norms_behind_a_convolution_scale_its_sums(calls, size):
+    norms = [nn.BatchNorm2d(7), nn.BatchNorm2d(7)]
+    net = nn.Sequential(nn.Conv2d(9, 7, size, padding=size // 2), *norms, nn.ReLU()).eval()
+    for norm in norms:
+        for t in (norm.running_mean, norm.running_var, norm.weight.data, norm.bias.data):
+            t.uniform_(0.5, 2)
+    x = tc.randn(1, 9, 4, 3)
     with no_grad():
-        net(tc.randn(1, 9, 3, 3))
-    assert calls == [("forward", False, False), ("normalise", False, True)]
+        y = net(x)
+        assert calls == [("forward", False, True)]
+        with fusion(False):
+            np.testing.assert_allclose(y.array, net(x).array, rtol=1e-4, atol=1e-4)
 
 
 def test_a_convolution_and_its_relu(calls):

@@ -51,8 +51,7 @@ class Later:
 class Pass(Later):
     """A pass over memory, ``run(residual, relu)``: act(op + residual), act ReLU or nothing.
 
-    ``fold(mean, scale, shift)`` may make the ``Pass`` of (op - mean) * scale + shift, numbers
-    per channel, out of it, or None.
+    ``fold(scale, shift)`` makes the ``Pass`` of op * scale + shift, numbers per channel, of it.
     """
 
     __slots__ = ("run", "residual", "fold")
@@ -122,6 +121,14 @@ class Deferred(Tensor):
 def may_wait(dtype):
     """Whether an op may return a ``Later`` here."""
     return state.inside and state.detector is None and dtype.kind == "f"
+
+
+def leaves_no_trace(*tensors):
+    """Whether an op on these (or None) is not recorded, watched or kept for a checkpoint: then it
+    needs no node."""
+    if state.detector is not None or state.saver is not None:
+        return False
+    return not state.grad_enabled or not any([t is not None and t._requires_grad for t in tensors])
 
 
 def defer(later):

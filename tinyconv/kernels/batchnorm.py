@@ -21,6 +21,7 @@ from tinyconv.kernels.batchnorm_passes import (
     line,
     merge_squares,
     merge_sums,
+    running,
     sum_products,
     sum_squares,
 )
@@ -104,6 +105,14 @@ def normalise(x, mean, scale, shift, residual=None, relu=False):
         parallel.chunks(N * C, 2 * x.nbytes),
     )
     return y
+
+
+def running_line(mean, var, w, b, eps):
+    """(scale, shift): x * scale + shift normalises by given statistics; w and b may be None."""
+    scale, shift = np.empty((2, len(mean)), mean.dtype)
+    ws, bs = (mean if t is None else plain(t) for t in (w, b))
+    running(plain(mean), plain(var), ws, bs, w is not None, b is not None, eps, scale, shift)
+    return scale, shift
 
 
 @analytic

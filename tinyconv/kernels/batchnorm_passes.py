@@ -133,6 +133,17 @@ def line(x, P, mean, scale, shift, residual, y, adds, relu, start, stop):
             _write(y, i * P + p, P - p, v)
 
 
+@kernel
+def running(mean, var, w, b, has_w, has_b, eps, scale, shift):
+    """What ``batchnorm.running_line`` returns, into scale and shift."""
+    for c in range(len(mean)):
+        factor = 1.0 / np.sqrt(var[c] + eps)
+        if has_w:
+            factor *= w[c]
+        scale[c] = factor
+        shift[c] = (b[c] if has_b else 0.0) - mean[c] * factor
+
+
 # -- the passes backward -------------------------------------------------------------------
 @kernel
 def sum_products(

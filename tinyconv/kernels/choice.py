@@ -11,9 +11,18 @@ ALGORITHMS = {
     "direct": "conv_direct",
     "winograd": "conv_winograd",
     "lanes": "conv_lanes",
+    "filters": "conv_filters",
     "pointwise": "conv_pointwise",
     "depthwise": "conv_depthwise",
 }
+
+
+#: members that multiply sums by a scale on their way; others want it in the weights
+SCALES = {"im2col", "direct", "winograd", "lanes", "filters", "pointwise"}
+
+
+#: pixels of a result for which there is little to wait for until weights are laid out
+_FEW = 6000
 
 
 class _Forced(threading.local):
@@ -30,7 +39,7 @@ def conv_algorithm(name):
     Args:
         name: ``'naive'`` (seven loops, as the definition reads), ``'im2col'`` (columns laid out,
             then a matrix product), ``'direct'`` (the product without the columns), ``'lanes'``
-            (images side by side in a register),
+            (images side by side in a register), ``'filters'`` (filters side by side; forward),
             ``'winograd'`` (3 x 3 without stride or dilation, with fewer multiplications),
             ``'pointwise'`` (1 x 1) or ``'depthwise'`` (each filter sees one channel). What the
             last three cannot do, ``'direct'`` does. None for the library's own choice.
@@ -113,6 +122,13 @@ def _best(direction, x_shape, filters, window, groups, itemsize):
             return "lanes"
         return "im2col" if _wasted(Ho, Wo, window) > 0.2 else "direct"
     if direction == "forward":
+        depth = window.kh * window.kw * channels // groups
+        if (
+            x_shape[0] * Ho * Wo <= _FEW
+            and depth >= 128
+            and _filled(filters // groups, lanes) >= 0.8
+        ):
+            return "filters"
         area, sources, width = H * W, channels // groups, Wo
     else:
         area, sources, width = Ho * Wo, filters // groups, W

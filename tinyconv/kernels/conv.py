@@ -11,7 +11,7 @@ import importlib
 
 import numpy as np
 
-from tinyconv.kernels.choice import ALGORITHMS, chosen
+from tinyconv.kernels.choice import ALGORITHMS, SCALES, chosen
 from tinyconv.kernels.complex_step import bilinear
 from tinyconv.kernels.jit import plain
 
@@ -22,10 +22,11 @@ _member = functools.cache(
 
 
 @bilinear
-def forward(x, w, bias, window, groups, residual=None, relu=False):
+def forward(x, w, bias, window, groups, residual=None, relu=False, scale=None):
     """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None -> y (N, O, Ho, Wo).
 
-    A ``residual`` of y's shape is added, and with ``relu`` negative numbers become 0.
+    The sums are multiplied by ``scale`` (O,) before the bias and a ``residual`` of y's shape are
+    added; with ``relu`` negative numbers become 0.
     """
     x, w = plain(x), plain(w)
     bias = np.zeros(w.shape[0], x.dtype) if bias is None else plain(bias)
@@ -36,7 +37,10 @@ def forward(x, w, bias, window, groups, residual=None, relu=False):
         y = y if residual is None else y + residual
         return np.maximum(y, 0) if relu else y
     name = chosen("forward", x.shape, w.shape[0], window, groups, x.itemsize)
-    return _member(name).forward(x, w, bias, window, groups, residual, relu)
+    if scale is not None and name not in SCALES:
+        w, scale = w * scale.reshape(-1, 1, 1, 1), None
+    rest = () if scale is None else (scale,)
+    return _member(name).forward(x, w, bias, window, groups, residual, relu, *rest)
 
 
 @bilinear

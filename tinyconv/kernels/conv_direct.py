@@ -221,14 +221,14 @@ def _run(x, packed, bias, residual, relu, y, plan):
     return y
 
 
-def forward(x, w, bias, window, groups, residual=None, relu=False):
+def forward(x, w, bias, window, groups, residual=None, relu=False, scale=None):
     N, C, H, W = x.shape
     O, Cg = w.shape[:2]
     y = empty((N, O, *window.output_shape(H, W)), x.dtype)
     x, out = one_row(x, y, window)
     plan = _plan("forward", N, x.shape[2:], Cg, O // groups, groups, window, x.itemsize)
     rows = np.arange(O) * w[0].size
-    _run(x, pack_jobs(w, plan.panels, rows, plan.weights), bias, residual, relu, out, plan)
+    _run(x, pack_jobs(w, plan.panels, rows, plan.weights, scale), bias, residual, relu, out, plan)
     return y
 
 

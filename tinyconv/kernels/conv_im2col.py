@@ -248,13 +248,13 @@ def _run(x, packed, bias, residual, relu, y, plan):
     )  # fmt: skip
 
 
-def forward(x, w, bias, window, groups, residual=None, relu=False):
+def forward(x, w, bias, window, groups, residual=None, relu=False, scale=None):
     N, C, H, W = x.shape
     O, Cg = w.shape[:2]
     y = empty((N, O, *window.output_shape(H, W)), x.dtype)
     x, out = _one_row(x, y, window)
     plan = plan_of("forward", N, x.shape[2:], Cg, O // groups, groups, window, x.itemsize)
-    packed = pack_jobs(w, plan.panels, np.arange(O) * w[0].size, plan.weights)
+    packed = pack_jobs(w, plan.panels, np.arange(O) * w[0].size, plan.weights, scale)
     _run(x, packed, bias, residual, relu, out, plan)
     return y
 

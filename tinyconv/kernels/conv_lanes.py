@@ -263,9 +263,9 @@ def _plan(kind, N, image, channels, filters, groups, window, itemsize):
     )  # fmt: skip
 
 
-def _run(x, w, rows, bias, residual, relu, y, plan):
+def _run(x, w, rows, bias, residual, relu, y, plan, scale=None):
     g = plan.grid
-    packed = pack_jobs(w, plan.panels, rows, [of for _, of in plan.weights])
+    packed = pack_jobs(w, plan.panels, rows, [of for _, of in plan.weights], scale)
     work = y.size * max(len(of) for _, of in plan.weights)
     flat_x, flat_y = x.reshape(-1), y.reshape(-1)
     other = flat_y if residual is None else residual.reshape(-1)
@@ -278,13 +278,13 @@ def _run(x, w, rows, bias, residual, relu, y, plan):
     )  # fmt: skip
 
 
-def forward(x, w, bias, window, groups, residual=None, relu=False):
+def forward(x, w, bias, window, groups, residual=None, relu=False, scale=None):
     N, _, H, W = x.shape
     O, Cg = w.shape[:2]
     y = empty((N, O, *window.output_shape(H, W)), x.dtype)
     if y.size:
         plan = _plan("forward", N, (H, W), Cg, O // groups, groups, window, x.itemsize)
-        _run(x, w, np.arange(O) * w[0].size, bias, residual, relu, y, plan)
+        _run(x, w, np.arange(O) * w[0].size, bias, residual, relu, y, plan, scale)
     return y
 
 

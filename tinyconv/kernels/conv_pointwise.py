@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyconv.kernels import parallel
+from tinyconv.kernels.epilogue import floor_of, ones
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
 from tinyconv.kernels.pointwise_weight import weight_gradient
@@ -20,19 +21,18 @@ from tinyconv.kernels.simd import (
     add,
     copy_rows,
     get,
+    hold,
     lanes,
     load_some,
     pointer,
     positive,
     put,
-    splat,
-    store,
     store_some,
     zeros,
     zipped,
 )
 from tinyconv.kernels.tile import ROWS, WIDTH
-from tinyconv.kernels.tile_product import multiply_runs
+from tinyconv.kernels.tile_product import multiply_points
 
 __all__ = ["forward", "input_gradient", "weight_gradient"]
 
@@ -68,8 +68,8 @@ class _Points(NamedTuple):
 
 
 @kernel
-def _convolve(x, w, bias, residual, y, g, units, add_residual, relu, start, stop):
-    """Units start:stop of y = act(w x + bias + residual); all arrays flat.
+def _convolve(x, w, scale, bias, residual, y, g, units, add_residual, least, start, stop):
+    """Units start:stop of y = act(scale w x + bias + residual); all arrays flat.
 
     units: (first image, stop, first register of an image, stop, first filter, stop).
     """
@@ -78,11 +78,11 @@ def _convolve(x, w, bias, residual, y, g, units, add_residual, relu, start, stop
     C, O = g.channels * g.groups, g.filters * g.groups
     laid = np.empty(g.channels * g.pitch, x.dtype)
     result = np.empty(ROWS * strip, x.dtype)
-    firsts = np.empty(O * n, x.dtype)
-    for o in range(O):
-        store(firsts, o * n, splat(bias, o))
+    pscale, pbias = pointer(scale), pointer(bias)
     px, pw, py, pother = pointer(x), pointer(w), pointer(y), pointer(residual)
-    plaid, presult, pfirsts = pointer(laid), pointer(result), pointer(firsts)
+    plaid, presult, pleast = pointer(laid), pointer(result), pointer(least)
+    free = np.full(1, -np.inf, x.dtype)
+    pfree = pointer(free)
     for u in range(start, stop):
         n0, n1, r0, r1, m0, m1 = units[u]
         panels = (m1 - m0 + ROWS - 1) // ROWS
@@ -104,7 +104,7 @@ def _convolve(x, w, bias, residual, y, g, units, add_residual, relu, start, stop
                 if b < whole:
                     n2, off, span, k = n0 + b // cuts, 0, g.area, b % cuts
                     t = (r0 + (r1 - r0) * k // cuts) * n
-                    count = (r0 + (r1 - r0) * (k + 1) // cuts) * n - t
+                    count = min((r0 + (r1 - r0) * (k + 1) // cuts) * n, g.area) - t
                     source, row, of = px, g.area, (n2 * C + c0) * g.area + t
                     if b + 1 < whole:
                         soon, shift, ask = of + count, g.shift, 1
@@ -152,16 +152,18 @@ def _convolve(x, w, bias, residual, y, g, units, add_residual, relu, start, stop
                             rate = 65536 // parts
                             part = tile - (column * tiles + columns - 1) // columns
                             line = part * rate * g.channels
-                        multiply_runs(
+                        multiply_points(
                             end - m, width, pw, w0 + m * g.row, g.row, g.step,
-                            source, of + s, row, g.channels, 1, 0, 0, pfirsts, (o0 + m) * n, n, 0,
+                            source, of + s, row, g.channels, pscale, pbias, o0 + m,
+                            pother, add_residual and not apart, pfree if apart else pleast,
                             target, to, row_y, px, later, g.H * g.W, shift, line, rate,
                         )  # fmt: skip
-                        if apart or add_residual or relu:
+                        if apart:
                             _finish(
-                                target, to, row_y, end - m, pother, py, at, pixel, width, O, g,
-                                add_residual, relu,
+                                presult, strip, end - m, pother, py, at, pixel, width, O, g,
+                                add_residual, least[0],
                             )  # fmt: skip
+    hold((free, laid, result))
 
 
 @part
@@ -181,7 +183,9 @@ def _lay(x, image, group, t, count, g, laid):
 
 
 @part
-def _finish(result, of, pitch, height, residual, y, at, pixel, count, O, g, add_residual, relu):
+def _finish(
+    result, pitch, height, residual, y, at, pixel, count, O, g, add_residual, least
+):  # fmt: skip
     """Put ``height`` rows of a strip, which may go over the end of an image, where they belong."""
     n = lanes(y)
     done = 0
@@ -190,10 +194,10 @@ def _finish(result, of, pitch, height, residual, y, at, pixel, count, O, g, add_
         for r in range(height):
             for q in range(0, some, n):
                 left, to = some - q, at + r * g.area + q
-                value = load_some(result, of + r * pitch + done + q, left)
+                value = load_some(result, r * pitch + done + q, left)
                 if add_residual:
                     value = add(value, load_some(residual, to, left))
-                if relu:
+                if least == 0:
                     value = positive(value)
                 store_some(y, to, value, left)
         at += (O + 1) * g.area - pixel - g.rest
@@ -218,7 +222,9 @@ def _plan(N, channels, filters, groups, image, out, strides, itemsize, adjoint):
     registers = area // n
     if registers < WIDTH and area % n or strides != (1, 1):
         registers = 0
-    rest = area - registers * n
+    elif N == 1:  # there is no other image to lay the rest beside
+        registers = -(-area // n)
+    rest = max(0, area - registers * n)
     panels = -(-filters // ROWS)
 
     def time(cut):
@@ -264,14 +270,15 @@ def _plan(N, channels, filters, groups, image, out, strides, itemsize, adjoint):
     return g, np.array(units, np.int64)
 
 
-def _run(x, w, bias, groups, y, residual, relu, strides, adjoint):
+def _run(x, w, bias, groups, y, residual, relu, strides, adjoint, scale=None):
     N, C = x.shape[:2]
     g, units = _plan(
         N, C // groups, y.shape[1] // groups, groups, x.shape[2:], y.shape[2:], strides,
         x.itemsize, adjoint,
     )  # fmt: skip
-    arrays = [a.reshape(-1) for a in (x, w, bias, y if residual is None else residual, y)]
-    rest = g, units, residual is not None, relu
+    scale = ones(y.shape[1], x.dtype) if scale is None else scale
+    arrays = [a.reshape(-1) for a in (x, w, scale, bias, y if residual is None else residual, y)]
+    rest = g, units, residual is not None, floor_of(relu, x.dtype)
     parallel.run(
         lambda _, start, stop: _convolve(*arrays, *rest, start, stop),
         parallel.chunks(len(units), y.size * (C // groups)),
@@ -302,9 +309,9 @@ def _spread(thin, x, W, area, Ho, Wo, sh, sw, start, stop):
                     put(x, at + q * sw, get(thin, of + q))
 
 
-def forward(x, w, bias, window, groups, residual=None, relu=False):
+def forward(x, w, bias, window, groups, residual=None, relu=False, scale=None):
     y = empty((x.shape[0], w.shape[0], *window.output_shape(*x.shape[2:])), x.dtype)
-    return _run(x, w, bias, groups, y, residual, relu, (window.sh, window.sw), False)
+    return _run(x, w, bias, groups, y, residual, relu, (window.sh, window.sw), False, scale)
 
 
 def input_gradient(gy, w, window, groups, image):

@@ -40,7 +40,7 @@ _BUDGET, _LEAST = 3 << 17, 32
 #: bytes of scratch that a thread keeps at most
 _KEPT = 1 << 22
 #: units of work at most; with k units each should do k times so many cycles of work
-_UNITS, _UNIT_WORK, _SUM_WORK = 8, 1 << 16, 1 << 17
+_UNITS, _UNIT_WORK, _SUM_WORK = 8, 1 << 15, 1 << 17
 #: tiles that a unit should have, and for the weight gradient, which transforms ``_SUM_BLOCK``
 #: of them at a time
 _UNIT_TILES, _SUM_TILES, _SUM_BLOCK = 32, 64, 64
@@ -58,10 +58,10 @@ def _bounds(registers, splits):
 
 @functools.cache
 def _limits(dtype, relu):
-    """(a register of zeros, the least numbers that an output and that a sum may be)."""
-    return np.zeros(BITS // (8 * dtype.itemsize), dtype), np.array(
-        [0 if relu else -np.inf, -np.inf], dtype
-    )
+    """(scales and biases that change nothing, the least numbers that an output and that a sum
+    may be)."""
+    n = BITS // (8 * dtype.itemsize)
+    return np.array([[1] * n, [0] * n], dtype), np.array([0 if relu else -np.inf, -np.inf], dtype)
 
 
 _own = threading.local()
@@ -180,7 +180,7 @@ def _weight_layout(shape, O, output, taps, groups, top, left, itemsize):
     return np.array(plan), tables, int(places[-1]), _cut(total, units), panels, bounds
 
 
-def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
+def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu, scale=None):
     O = y.shape[1]
     layout = _layout(x.shape, O, y.shape[2:], w.shape[2], groups, top, left, x.itemsize)
     plan, table, size, work, bounds = layout
@@ -196,9 +196,10 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
             ),
             parallel.chunks(groups * panels, 64 * w.size),
         )
-    biases = np.zeros(O + n, x.dtype)
+    line = np.zeros((2, O + n), x.dtype)  # scale and bias
+    line[0, :O] = 1 if scale is None else scale
     if bias is not None:
-        biases[:O] = bias
+        line[1, :O] = bias
     _, least = _limits(x.dtype, relu)
     added = y if residual is None else residual
 
@@ -215,17 +216,15 @@ def _run(x, w, bias, y, groups, top, left, adjoint, residual, relu):
             multiply(panel, scratch, k == range_[0], first, last, k, k + 1)
 
     def multiply(packed, *unit):
-        convolve(
-            x, packed, bounds, biases, added, residual is not None, least, y, plan, table, *unit
-        )
+        convolve(x, packed, bounds, line, added, residual is not None, least, y, plan, table, *unit)
 
     parallel.run(unit, [(i, i + 1) for i in range(len(work))])
     return y
 
 
-def forward(x, w, bias, window, groups, residual=None, relu=False):
+def forward(x, w, bias, window, groups, residual=None, relu=False, scale=None):
     y = memory.empty((x.shape[0], w.shape[0], *window.output_shape(*x.shape[2:])), x.dtype)
-    return _run(x, w, bias, y, groups, window.top, window.left, False, residual, relu)
+    return _run(x, w, bias, y, groups, window.top, window.left, False, residual, relu, scale)
 
 
 def input_gradient(gy, w, window, groups, image):
@@ -242,7 +241,7 @@ def weight_gradient(gy, x, window, groups):
     plan, tables, size, rows, panels, bounds = layout
     partial = memory.empty((len(rows), O, Cg, k * k), x.dtype)
 
-    nothing, least = _limits(x.dtype, False)
+    line, least = _limits(x.dtype, False)
 
     def add(i, start, stop):
         scratch = _scratch(size, x.dtype)
@@ -252,7 +251,7 @@ def weight_gradient(gy, x, window, groups):
                 gy,
                 x,
                 bounds,
-                nothing,
+                line,
                 least,
                 partial[chunk],
                 plan,

@@ -19,7 +19,19 @@ from tinyconv.kernels.depthwise_forward import (
     rows_there,
 )
 from tinyconv.kernels.jit import inlined, kernel, part
-from tinyconv.kernels.simd import fma, get, lanes, load, pointer, put, store, total, zeros, zipped
+from tinyconv.kernels.simd import (
+    fma,
+    get,
+    hold,
+    lanes,
+    load,
+    pointer,
+    put,
+    store,
+    total,
+    zeros,
+    zipped,
+)
 from tinyconv.kernels.simd_masks import (
     fma_masked,
     halves,
@@ -104,6 +116,7 @@ def flat(gy, x, gw, masks, sizes, N, shares, start, stop):
                 _keep_sums(held, f * 9 * n, sums)
         _put_totals(gw, k * 9, held, (until - k) * 9)
         k = until
+    hold((waiting,))
 
 
 @inlined
@@ -181,6 +194,7 @@ def leap(gy, x, gw, masks, sizes, N, shares, start, stop):
                 _keep_sums(held, f * 9 * n, sums)
         _put_totals(gw, k * 9, held, (until - k) * 9)
         k = until
+    hold((waiting,))
 
 
 @inlined

@@ -14,7 +14,7 @@ import numpy as np
 from tinyconv.kernels import memory, parallel
 from tinyconv.kernels.geometry import Window
 from tinyconv.kernels.jit import kernel
-from tinyconv.kernels.simd import get, lanes, pointer, store, store_some
+from tinyconv.kernels.simd import get, hold, lanes, pointer, store, store_some
 from tinyconv.kernels.simd_masks import between, load_masked
 
 #: pixels and outputs below which copies cost more than they save
@@ -112,3 +112,4 @@ def _move(a, moved, sizes, start, stop):
                     store(moved, to + i * n, value)
                 else:
                     store_some(moved, to + i * n, value, width - i * n)
+    hold((held,))

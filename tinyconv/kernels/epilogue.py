@@ -2,8 +2,24 @@
 added, the ReLU taken.
 """
 
+import functools
+
+import numpy as np
+
 from tinyconv.kernels.jit import part
 from tinyconv.kernels.simd import add, lanes, load, positive, store
+
+
+@functools.lru_cache(256)
+def ones(count, dtype):
+    """So many scales that change nothing."""
+    return np.ones(count, dtype)
+
+
+@functools.cache
+def floor_of(relu, dtype):
+    """[the least number that a result may be]."""
+    return np.array([0 if relu else -np.inf], dtype)
 
 
 @part

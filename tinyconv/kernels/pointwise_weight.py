@@ -13,7 +13,7 @@ import numpy as np
 from tinyconv.kernels import parallel
 from tinyconv.kernels.jit import kernel, part
 from tinyconv.kernels.memory import empty
-from tinyconv.kernels.simd import BITS, add, copy_rows, lanes, load_some, pointer, store_some
+from tinyconv.kernels.simd import BITS, add, copy_rows, hold, lanes, load_some, pointer, store_some
 from tinyconv.kernels.tile import ROWS, WIDTH
 from tinyconv.kernels.tile_product import multiply_runs, transpose
 
@@ -146,6 +146,7 @@ def _weigh(gy, x, sums, g, units, start, stop):
                 if p0 == g.area:
                     image += some
                     p0 = 0
+    hold((none, laid, thin))
 
 
 @part

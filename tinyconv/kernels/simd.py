@@ -47,14 +47,20 @@ def pointer(typingctx, array):
     """A flat array's first number, which loads and stores take in the array's place.
 
     Numba counts the references to an array wherever one enters or leaves a branch or a part,
-    which costs more than the few instructions there. A pointer it does not count: the caller's
-    array must outlive it.
+    which costs more than the few instructions there. A pointer it does not count: an array that
+    the kernel makes itself must be in a ``hold`` behind the last use of its pointer.
     """
 
     def codegen(context, builder, signature, args):
         return context.make_array(signature.args[0])(context, builder, args[0]).data
 
     return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def hold(typingctx, arrays):
+    """A tuple of arrays lives until here: Numba frees each behind the last line that names it."""
+    return types.void(arrays), lambda context, builder, signature, args: context.get_dummy_value()
 
 
 @intrinsic

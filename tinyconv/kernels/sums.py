@@ -9,6 +9,7 @@ from tinyconv.kernels.addition import copied
 from tinyconv.kernels.jit import kernel, part, plain
 from tinyconv.kernels.simd import (
     add,
+    hold,
     lanes,
     load,
     load_some,
@@ -69,6 +70,7 @@ def _sums(x, step, P, R, sums, to, start, stop):
                 store(lots, lot, run)
     for q in range(start, stop):
         sums[q] = totals[q - start]
+    hold((space,))
 
 
 @kernel

@@ -67,8 +67,12 @@ class _Operand(NamedTuple):
     step: object = None
 
 
-def _product(emit, rows, columns, left, right, depth, first, result, runs=None, soon=None):
-    """Emit result = first + left right for one tile; see ``multiply_some``, ``multiply_runs``."""
+def _product(
+    emit, rows, columns, left, right, depth, first, result, runs=None, soon=None, finish=None
+):  # fmt: skip
+    """Emit result = first + left right for one tile; see ``multiply_some``, ``multiply_runs``.
+
+    Without ``first``, ``finish(sums, R, V, mask)`` puts the products where they belong."""
     builder = emit.builder
     whole = ir.Constant(columns.type, emit.lanes)
     zero, one = ir.Constant(columns.type, 0), ir.Constant(columns.type, 1)
@@ -96,18 +100,23 @@ def _product(emit, rows, columns, left, right, depth, first, result, runs=None, 
         loop.close([builder.add(at_a, left.step), builder.add(at_b, right.row), asked, *sums])
         return loop.carried
 
-    def tile(R, V):
+    def firsts(R, V):
+        if first is None:
+            return [ir.Constant(emit.kind, [0.0] * emit.lanes)] * (R * V)
         sums, at = [], first.at
-        lines, line = [], emit.at(left.data, left.at)
-        for r in range(R):
+        for _ in range(R):
             place = at
             for v in range(V):
                 last = v + 1 == V
                 sums.append(load(first.data, place, 0, 1 if last else 2))
                 place = place if last else builder.add(place, first.step)
-            lines.append(line)
-            if r + 1 < R:
-                at, line = builder.add(at, first.row), builder.gep(line, [left.row])
+            at = builder.add(at, first.row)
+        return sums
+
+    def tile(R, V):
+        sums, lines = firsts(R, V), [emit.at(left.data, left.at)]
+        for _ in range(1, R):
+            lines.append(builder.gep(lines[-1], [left.row]))
         start = [zero, right.at, zero if soon is None else soon.start, *sums]
         if runs is None:
             ends = steps(R, V, lines, start)
@@ -119,6 +128,9 @@ def _product(emit, rows, columns, left, right, depth, first, result, runs=None, 
             jumped = [builder.add(start_a, jump_a), builder.add(start_b, jump_b)]
             outer.close([*jumped, *ends[2:]])
             ends = outer.carried
+        if finish is not None:
+            finish(ends[3:], R, V, mask)
+            return
         at, sums = result.at, ends[3:]
         for r in range(R):
             for v in range(V - 1):
@@ -215,6 +227,77 @@ def multiply_runs(
     n = types.intp
     kinds = (
         n, n, a, n, n, n, b, n, n, n, n, n, n, first, n, n, n, c, n, n, soon, n, n, n, n, n,
+    )  # fmt: skip
+    return types.void(*kinds), codegen
+
+
+@intrinsic
+def multiply_points(
+    typingctx, rows, columns, a, ia, row_a, step_a, b, ib, row_b, depth, scale, bias, i,
+    residual, plus, least, c, ic, row_c, soon, isoon, row_soon, shift, line, rate,
+):  # fmt: skip
+    """c[r, j] = max(scale[i + r] sum_k a[r, k] b[k, j] + bias[i + r] + residual[r, j], least[0]),
+    otherwise as ``multiply_some``; the residual, only with ``plus``, lies as c does, and NaN stays.
+
+    It asks for cache lines as ``multiply_runs`` does.
+    """
+    vector = Vector(c.dtype)
+
+    def codegen(context, builder, signature, args):
+        emit = _MaskedEmitter(context, builder, vector)
+        kinds = signature.args
+        places = (2, 6, 10, 11, 13, 15, 16, 19)
+        left, right, scales, biases, added, floor, result, later = (
+            emit.data(kinds[k], args[k]) for k in places
+        )
+        rows, columns, _, ia, row_a, step_a, _, ib, row_b, depth = args[:10]
+        _, _, i, _, plus, _, _, ic, row_c = args[10:19]
+        _, isoon, row_soon, shift, line, rate = args[19:]
+
+        def finish(sums, R, V, mask):
+            zero = ir.Constant(i.type, 0)
+            low = emit.splat(floor, zero)
+            values = []
+            for r in range(R):
+                factor, more = emit.splat(scales, i, r), emit.splat(biases, i, r)
+                values += [emit.fma(factor, s, more) for s in sums[r * V : (r + 1) * V]]
+
+            def put(with_residual):
+                at = ic
+                for r in range(R):
+                    for v in range(V):
+                        value, last = values[r * V + v], v + 1 == V
+                        if with_residual:
+                            other = (
+                                emit.load_some(added, at, v * emit.lanes, mask)
+                                if last
+                                else emit.load(added, at, v * emit.lanes)
+                            )
+                            value = builder.fadd(value, other)
+                        value = builder.select(builder.fcmp_ordered("<=", value, low), low, value)
+                        if last:
+                            emit.store_some(value, result, at, v * emit.lanes, mask)
+                        else:
+                            emit.store(value, result, at, v * emit.lanes)
+                    at = builder.add(at, row_c)
+
+            with builder.if_else(plus) as (yes, no):
+                with yes:
+                    put(True)
+                with no:
+                    put(False)
+
+        _product(
+            emit, rows, columns, _Operand(left, ia, row_a, step_a), _Operand(right, ib, row_b),
+            depth, None, _Operand(result, ic, row_c),
+            soon=_Soon(emit, later, isoon, row_soon, shift, line, rate), finish=finish,
+        )  # fmt: skip
+        return context.get_dummy_value()
+
+    n = types.intp
+    kinds = (
+        n, n, a, n, n, n, b, n, n, n, scale, bias, n, residual, types.boolean, least, c, n, n,
+        soon, n, n, n, n, n,
     )  # fmt: skip
     return types.void(*kinds), codegen
 

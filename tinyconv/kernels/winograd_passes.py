@@ -34,7 +34,7 @@ from tinyconv.kernels.winograd_transforms import (
     transform_taps,
 )
 
-#: pixels that ``_write_runs`` writes at a time
+#: pixels that ``write_runs`` writes at a time
 RUN = 128
 
 
@@ -97,25 +97,27 @@ def _place(x, at, size, pixels, channels, table, plane, to):
 
 
 @part
-def _write(plane, at, bias, i, y, to, size, pixels, channels, spare, plus, residual, least):
+def write(plane, at, scale, bias, i, y, to, size, pixels, channels, spare, plus, residual, least):
     """``pixels`` registers of a plane to as many pixels of ``channels`` rows of y."""
     n = lanes(y)
     for p in range(0, pixels if pixels >= n else 0, n):
         p = min(p, pixels - n)
         scatter(
-            plane, at + p * n, bias, i, y, to + p, size, channels,
+            plane, at + p * n, scale, bias, i, y, to + p, size, channels,
             plane, spare, plus, residual, least, 0,
         )  # fmt: skip
     for p in range(0 if pixels >= n else pixels):
         for c in range(min(channels, n)):
-            value = get(plane, at + p * n + c) + get(bias, i + c)
+            value = get(plane, at + p * n + c) * get(scale, i + c) + get(bias, i + c)
             if plus:
                 value += get(residual, to + c * size + p)
             put(y, to + c * size + p, least[0] if value <= least[0] else value)
 
 
 @part
-def _write_runs(plane, at, bias, i, y, to, size, pixels, channels, runs, plus, residual, least):
+def write_runs(
+    plane, at, scale, bias, i, y, to, size, pixels, channels, runs, plus, residual, least
+):
     """The same, by way of ``runs`` of a channel's pixels, whose number is a multiple of a
     register's.
 
@@ -127,7 +129,7 @@ def _write_runs(plane, at, bias, i, y, to, size, pixels, channels, runs, plus, r
         count = min(pixels - first, RUN)
         for p in range(0, count, n):
             scatter(
-                plane, at + (first + p) * n, bias, i, plane, runs + p, RUN + n, n,
+                plane, at + (first + p) * n, scale, bias, i, plane, runs + p, RUN + n, n,
                 plane, runs, 0, plane, least, 1,
             )  # fmt: skip
         for c in range(min(channels, n)):
@@ -242,7 +244,7 @@ def _transform(
 
 @kernel
 def convolve(
-    x, packed, bounds, bias, residual, plus, least, y, plan, table, scratch, fresh,
+    x, packed, bounds, line, residual, plus, least, y, plan, table, scratch, fresh,
     start, stop, i0, i1,
 ):  # fmt: skip
     """Tile rows start:stop of y, panels i0:i1 of each group's channels.
@@ -260,7 +262,8 @@ def convolve(
     m, edge = p.tile, p.taps - 1
     TY, TX = (Ho + m - 1) // m, (Wo + m - 1) // m
     by_runs = Ho * Wo * y.itemsize % 4096 == 0
-    x, packed, bias, residual = pointer(x), pointer(packed), pointer(bias), pointer(residual)
+    scale, bias = pointer(line[0]), pointer(line[1])
+    x, packed, residual = pointer(x), pointer(packed), pointer(residual)
     y, least, scratch = pointer(y), pointer(least), pointer(scratch)
     table = pointer(table)
     # a register more: components must not share the cache's sets
@@ -312,13 +315,13 @@ def convolve(
                         pixels = (min(m * b, Ho) - m * a) * Wo
                         left = Og - (bounds[i] + v) * n
                         if by_runs and pixels % n == 0:
-                            _write_runs(
-                                scratch, p.second, bias, o, y, to, Ho * Wo, pixels, left,
+                            write_runs(
+                                scratch, p.second, scale, bias, o, y, to, Ho * Wo, pixels, left,
                                 p.filter, plus, residual, least,
                             )  # fmt: skip
                         else:
-                            _write(
-                                scratch, p.second, bias, o, y, to, Ho * Wo, pixels, left,
+                            write(
+                                scratch, p.second, scale, bias, o, y, to, Ho * Wo, pixels, left,
                                 p.spare, plus, residual, least,
                             )  # fmt: skip
                         r += b - a
@@ -326,7 +329,7 @@ def convolve(
 
 @kernel
 def weight(
-    gy, x, bounds, nothing, least, partial, plan, table, table_gy, scratch, start, stop, i0, i1
+    gy, x, bounds, line, least, partial, plan, table, table_gy, scratch, start, stop, i0, i1
 ):
     """partial (O, C / groups, taps^2) = sum over tile rows start:stop, for panels i0:i1 of each
     group's input channels. M is over (panel, rows of a product, component, row, lanes)."""
@@ -341,7 +344,7 @@ def weight(
     scratch[p.filter : p.filter + (n + square) * n] = 0
     gy, x, partial, scratch = pointer(gy), pointer(x), pointer(partial), pointer(scratch)
     table, table_gy = pointer(table), pointer(table_gy)
-    nothing, least = pointer(nothing), pointer(least)
+    unit, nothing, least = pointer(line[0]), pointer(line[1]), pointer(least)
     Op = (Og + n - 1) // n * n
     for group in range(p.groups):
         for r0 in range(start, stop, p.rows):
@@ -387,7 +390,7 @@ def weight(
                                 for t in range(0, square, n):
                                     t = min(t, max(square - n, 0))
                                     scatter(
-                                        scratch, p.filter + t * n, nothing, 0,
+                                        scratch, p.filter + t * n, unit, nothing, 0,
                                         scratch, p.spare + t, square, n,
                                         scratch, p.spare, 0, scratch, least, 0,
                                     )  # fmt: skip

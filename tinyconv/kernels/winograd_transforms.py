@@ -215,24 +215,24 @@ def gather(typingctx, x, at, pitch, count, out, to, table, first):
 
 @intrinsic
 def scatter(
-    typingctx, source, at, bias, i, y, to, pitch, count, spare, j, plus, residual, least, k
+    typingctx, source, at, scale, bias, i, y, to, pitch, count, spare, j, plus, residual, least, k
 ):  # fmt: skip
     """A register-full of pixels from source[at:], channels from lanes to rows y[to + r pitch :].
 
-    Adds bias[i + r], and with ``plus`` what ``residual`` holds at y's place; numbers below
-    least[k] become it (NaN stays). Of the rows only ``count`` are y's; others go to
-    spare[j:].
+    They are multiplied by scale[i + r]; bias[i + r] is added and, with ``plus``, what ``residual``
+    holds at y's place; numbers below least[k] become it (NaN stays). Of the rows only ``count``
+    are y's; others go to spare[j:].
     """
     vector = Vector(y.dtype)
 
     def codegen(context, builder, signature, args):
         emit = _Emitter(context, builder, vector)
-        data = [emit.data(signature.args[k], args[k]) for k in (0, 2, 4, 8, 11, 12)]
-        read, biases, write, rest, added, least = data
-        _, at, _, i, _, to, pitch, count, _, j, plus, _, _, floor = args
-        bias = emit.load(biases, i)
+        data = [emit.data(signature.args[k], args[k]) for k in (0, 2, 3, 5, 9, 12, 13)]
+        read, scales, biases, write, rest, added, least = data
+        _, at, _, _, i, _, to, pitch, count, _, j, plus, _, _, floor = args
+        scale, bias = emit.load(scales, i), emit.load(biases, i)
         rows = [emit.load(read, at, r * emit.lanes) for r in range(emit.lanes)]
-        rows = _transpose(emit, [builder.fadd(row, bias) for row in rows])
+        rows = _transpose(emit, [emit.fma(row, scale, bias) for row in rows])
         floor = emit.splat(least, floor)
 
         def end(with_residual):
@@ -252,7 +252,7 @@ def scatter(
         return context.get_dummy_value()
 
     number = types.intp
-    kinds = (source, number, bias, number, y, number, number, number, spare, number)
+    kinds = (source, number, scale, bias, number, y, number, number, number, spare, number)
     return types.void(*kinds, number, residual, least, number), codegen
 
 

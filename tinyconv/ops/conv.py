@@ -3,15 +3,20 @@ weight gradient. Each is linear in both arguments, and the derivative of each is
 the other two: any order of derivative stays inside this file.
 """
 
-import math
-
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor, is_grad_enabled
-from tinyconv.autograd.deferred import Deferred, Part, Pass, may_wait
+from tinyconv.autograd.deferred import Deferred, Part, Pass, defer, leaves_no_trace, may_wait
 from tinyconv.ops.pointwise import Masked
 
 
 class Conv2d(Function):
+    @classmethod
+    def apply(cls, x, w, b, window, groups):
+        if may_wait(x.dtype) and leaves_no_trace(x, w, b):
+            b = None if b is None else b.array
+            return defer(_waiting(x.array, w.array, b, window, groups))
+        return super().apply(x, w, b, window, groups)
+
     def forward(ctx, x, w, b, window, groups):
         ctx.window, ctx.groups, ctx.image = window, groups, x.shape[2:]
         need_x, need_w, *_ = ctx.needs_input_grad
@@ -45,18 +50,17 @@ def _bias_gradient(gy):
     return gy.sum((0, 2, 3))
 
 
-def _waiting(x, w, b, window, groups):
-    N, O = x.shape[0], w.shape[0]
-    shape = N, O, *window.output_shape(*x.shape[2:])
+def _waiting(x, w, b, window, groups, scale=None, shape=None):
+    if shape is None:
+        shape = x.shape[0], w.shape[0], *window.output_shape(*x.shape[2:])
 
-    def fold(mean, scale, shift):
-        if w.size > math.prod(shape):  # a new w costs more than a pass over y
-            return None
-        bias = shift - mean * scale if b is None else (b - mean) * scale + shift
-        return _waiting(x, w * scale.reshape(O, 1, 1, 1), bias, window, groups)
+    def fold(factor, shift):
+        bias = shift if b is None else b * factor + shift
+        factor = factor if scale is None else factor * scale
+        return _waiting(x, w, bias, window, groups, factor, shape)
 
     def run(residual, relu):
-        return kernels.conv.forward(x, w, b, window, groups, residual, relu)
+        return kernels.conv.forward(x, w, b, window, groups, residual, relu, scale)
 
     return Pass(run, shape, x.dtype, fold=fold)
 

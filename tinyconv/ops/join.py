@@ -6,7 +6,7 @@ Primitives: cat / split, each other's gradient. Composed: stack, chunk, unbind.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.autograd.deferred import Part, may_wait
+from tinyconv.autograd.deferred import Part, leaves_no_trace, may_wait
 from tinyconv.kernels import memory
 from tinyconv.kernels.addition import copied, over_rows
 from tinyconv.ops.common import axis, common_dtype
@@ -14,18 +14,28 @@ from tinyconv.ops.shape import reshape, unsqueeze
 
 
 class Cat(Function):
+    @classmethod
+    def apply(cls, *tensors, dim):
+        if len(tensors) > 1 and leaves_no_trace(*tensors):
+            return Tensor._wrap(_joined([t.array for t in tensors], dim))
+        return super().apply(*tensors, dim=dim)
+
     def forward(ctx, *arrays, dim):
         ctx.dim, ctx.parts = dim, [a.shape[dim] for a in arrays]
-        shape = list(arrays[0].shape)
-        shape[dim] = sum(ctx.parts)
-        y = memory.empty(tuple(shape), arrays[0].dtype)
-        if dim == 0:
-            return np.concatenate(arrays, 0, out=y)
-        over_rows(lambda a, b: np.concatenate([x[a:b] for x in arrays], dim, out=y[a:b]), y)
-        return y
+        return _joined(arrays, dim)
 
     def backward(ctx, gy):
         return Split.apply(gy, ctx.parts, ctx.dim, True)
+
+
+def _joined(arrays, dim):
+    first = arrays[0].shape
+    shape = *first[:dim], sum([a.shape[dim] for a in arrays]), *first[dim + 1 :]
+    y = memory.empty(shape, arrays[0].dtype)
+    if dim == 0:
+        return np.concatenate(arrays, 0, out=y)
+    over_rows(lambda a, b: np.concatenate([x[a:b] for x in arrays], dim, out=y[a:b]), y)
+    return y
 
 
 class Split(Function):
@@ -71,12 +81,15 @@ def cat(tensors, dim=0) -> Tensor:
     for t in tensors:
         if not isinstance(t, Tensor):
             raise TypeError(f"cat: wants Tensors, got {type(t).__name__}")
-    if len({t.shape for t in tensors}) > 1:
+    shapes = [t.shape for t in tensors]
+    if (0,) in shapes and set(shapes) != {(0,)}:
         # PyTorch lets an empty vector stand for "nothing yet"
         tensors = [t for t in tensors if t.shape != (0,)]
-    at = axis(dim, tensors[0].ndim, "cat")
-    shapes = [t.shape for t in tensors]
-    if tensors[0].ndim == 0 or len({(len(s), s[:at], s[at + 1 :]) for s in shapes}) > 1:
+        shapes = [t.shape for t in tensors]
+    at = axis(dim, len(shapes[0]), "cat")
+    before, behind, ndim = shapes[0][:at], shapes[0][at + 1 :], len(shapes[0])
+    fits = [len(s) == ndim and s[:at] == before and s[at + 1 :] == behind for s in shapes]
+    if ndim == 0 or not all(fits):
         raise ValueError(
             f"cat: shapes {[list(s) for s in shapes]} must agree outside dim {dim} and have at "
             "least one dimension"

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, is_grad_enabled
-from tinyconv.autograd.deferred import Deferred, Later, Pass, may_wait
+from tinyconv.autograd.deferred import Deferred, Later, Pass, defer, leaves_no_trace, may_wait
 from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.common import vjp_of
 from tinyconv.ops.pointwise import Masked, rsqrt
@@ -97,27 +97,25 @@ def _gradient(gy, x, w, eps):
 
 def running_norm(x, running_mean, running_var, w, b, eps):
     """(x - running_mean) / sqrt(running_var + eps) * w + b; w and b may be None."""
-    if type(x) is Deferred and is_grad_enabled():
-        given = (x, running_mean, running_var, w, b)
-        if any(t is not None and t.requires_grad for t in given):
-            x.array  # noqa: B018 (looked at: what waits can not be saved, nor a recorded op folded)
-    return RunningNorm.apply(x, running_mean, running_var, w, b, eps)
+    given = x, running_mean, running_var, w, b
+    if may_wait(x.dtype) and leaves_no_trace(*given):
+        m, var, w, b = [None if t is None else t.array for t in given[1:]]
+        scale, shift = kernels.batchnorm.running_line(m, var, w, b, eps)
+        later = x._later if type(x) is Deferred else None
+        if isinstance(later, Pass) and later.fold:
+            return defer(later.fold(scale, shift))
+        return defer(_normalise(x.array, m.copy(), scale, _shift(scale, b)))
+    return RunningNorm.apply(*given, eps)
 
 
 class RunningNorm(Function):
     """Batch norm with given statistics."""
 
-    fuses = True
-
     def forward(ctx, x, m, var, w, b, eps):
         ctx.eps = eps
         scale = _scale(var, eps) if w is None else _scale(var, eps) * w
-        shift = np.zeros_like(scale) if b is None else b.copy()
-        if isinstance(x, Later):
-            folded = x.fold(m, scale, shift) if isinstance(x, Pass) and x.fold else None
-            return _normalise(x.array(), m.copy(), scale, shift) if folded is None else folded
         ctx.save_for_backward(x, m, var, w)
-        return _normalise(x, m.copy(), scale, shift)
+        return _normalise(x, m.copy(), scale, _shift(scale, b))
 
     def backward(ctx, gy):
         x, m, var, w = ctx.saved_tensors
@@ -144,6 +142,10 @@ class RunningNorm(Function):
 @analytic
 def _scale(var, eps):
     return 1 / np.sqrt(var + var.dtype.type(eps))
+
+
+def _shift(scale, b):
+    return np.zeros_like(scale) if b is None else b.copy()
 
 
 def _dims(x):

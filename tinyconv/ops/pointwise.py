@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor, is_grad_enabled
-from tinyconv.autograd.deferred import Later, Part, may_wait
+from tinyconv.autograd.deferred import Deferred, Later, Part, leaves_no_trace, may_wait
 from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.arithmetic import Clamp, clamp, where
 from tinyconv.ops.common import as_tensor, float_tensor, quiet
@@ -82,6 +82,14 @@ abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x")
 
 class Relu(Function):
     fuses = True
+
+    @classmethod
+    def apply(cls, x):
+        if type(x) is Deferred and leaves_no_trace(x):
+            y = x._later.relu()
+            if y is not None:
+                return Tensor._wrap(y)
+        return super().apply(x)
 
     def forward(ctx, x):
         y = x.relu() if isinstance(x, Later) else None
