@@ -145,6 +145,16 @@ def test_strange_states(monkeypatch):
         load_into(model, {}, source="tim")
 
 
+def test_what_is_no_state():
+    model = blank("lenet_caffe")
+    for state, kind in (("w.pth", "str"), (None, "NoneType"), ([np.ones(3)], "list")):
+        with pytest.raises(TypeError, match=f"got {kind}; tinyconv.weights.load_file"):
+            model.load_state_dict(state)
+    for load in (model.load_state_dict, lambda state: load_into(model, state)):
+        with pytest.raises(RuntimeError, match=r"unexpected:\n  3"):
+            load({**values(model), 3: np.ones(2)})
+
+
 def test_by_order():
     def net():
         return nn.Sequential(

@@ -162,6 +162,54 @@ def test_a_dense_layer_behind_a_global_pool_is_not_reordered(tmp_path):
     np.testing.assert_array_equal(found["a_dense.weight"], DENSE.T)
 
 
+def test_a_dense_layer_behind_joined_channels_and_batch_norm(tmp_path):
+    """DenseNet: the last convolution gives fewer channels than the dense layer takes."""
+    norm = {k: np.ones(8) for k in NORM}
+    dense = RNG.normal(size=(8, 3))
+    with h5py.File(tmp_path / "w", "w") as file:
+        fill(file, {"a": {"kernel": CONV}, "bn": norm, "dense": {"kernel": dense}})
+    np.testing.assert_array_equal(load_file(tmp_path / "w")["dense.weight"], dense.T)
+
+
+@pytest.mark.parametrize("outputs", [True, False])
+def test_a_network_in_a_network(outputs, tmp_path):
+    """As one that was trained before and gets another head: its layers stand before that."""
+    config = json.loads(sequential())["config"]
+    inner = {"name": "base", "layers": config["layers"][:3]}
+    if outputs:
+        inner["output_layers"] = [["norm_10", 0, 0]]
+    plan = [{"class_name": "Functional", "config": inner}, *config["layers"][3:]]
+    plan.insert(1, {"class_name": "Conv2D", "config": {"name": "after"}})
+    layers = {**LAYERS, "after": {"kernel": np.ones((1, 1, 4, 4))}}
+    text = json.dumps({"config": {"layers": plan}})
+    found, plain = (load_file(whole(tmp_path / "w", p, layers)) for p in (text, sequential()))
+    order = [*dict.fromkeys(name.split(".")[0] for name in found)]
+    assert order == ["zz_conv", "norm_10", "after", "a_dense"]
+    np.testing.assert_array_equal(found["a_dense.weight"], plain["a_dense.weight"])
+
+
+def test_plans_that_make_no_sense(tmp_path):
+    def layer(name, *before, kind="Concatenate"):
+        nodes = [[[b, 0, 0, {}] for b in before]]
+        return {"class_name": kind, "config": {"name": name}, "inbound_nodes": nodes}
+
+    circle = [layer("a", "b", kind="Dropout"), layer("b", "a", kind="Dropout")]
+    for layers in (circle, [layer("a", "nowhere")]):
+        plan = json.dumps({"config": {"layers": [*layers, layer("a_dense", "a", kind="Dense")]}})
+        with pytest.raises(WeightsError, match="plan of the network is senseless"):
+            load_file(whole(tmp_path / "w", plan))
+    # the channels of the last are 4 * 2 ** 80, if they are counted one by one
+    doubled = [layer("zz_conv", kind="Conv2D"), layer("0", "zz_conv", "zz_conv")]
+    doubled += [layer(str(i), str(i - 1), str(i - 1)) for i in range(1, 80)]
+    doubled += [layer("flat", "79", kind="Flatten"), layer("a_dense", "flat", kind="Dense")]
+    found = load_file(whole(tmp_path / "w", json.dumps({"config": {"layers": doubled}})))
+    np.testing.assert_array_equal(found["a_dense.weight"], DENSE.T)
+    empty = {"zz_conv": {"kernel": np.zeros((1, 1, 2, 0))}, "a_dense": LAYERS["a_dense"]}
+    path = whole(tmp_path / "w", sequential().replace("norm_10", "other"), empty)
+    with pytest.raises(WeightsError, match="the HDF5 file is cut or altered .integer modulo"):
+        load_file(path)
+
+
 def test_depthwise_and_separable_kernels(tmp_path):
     depthwise, pointwise = RNG.normal(size=(2, 3, 4, 2)), RNG.normal(size=(1, 1, 8, 5))
     layers = {

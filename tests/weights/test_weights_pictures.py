@@ -12,6 +12,7 @@ from tinyconv.weights import (
     PREPROCESS,
     WeightsError,
     imagenet_classes,
+    load_file,
     save_file,
     usual_preprocess,
 )
@@ -94,11 +95,26 @@ def test_grey_and_turned_pictures(tmp_path):
     )
 
 
+def test_grey_pictures_of_16_bits(tmp_path):
+    grey = np.arange(300 * 260, dtype=np.uint32).reshape(300, 260).astype(np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    expected = PREPROCESS["half"](Image.fromarray(np.uint8(grey >> 8))).numpy()
+    np.testing.assert_array_equal(PREPROCESS["half"](tmp_path / "a.png").numpy(), expected)
+
+
+def test_pictures_that_would_take_gigabytes(tmp_path):
+    Image.new("RGB", (1, 201)).save(tmp_path / "a.png")
+    with pytest.raises(WeightsError, match=r"a.png: is too long and thin \(\(1, 201\) pixels"):
+        PREPROCESS["half"](tmp_path / "a.png")
+    Image.new("RGB", (1, 200)).save(tmp_path / "a.png")
+    assert PREPROCESS["half"](tmp_path / "a.png").shape == (1, 3, 224, 224)
+
+
 def test_which_way_a_network_wants():
     for model, name in (
         ("resnet50", "imagenet"), ("vgg16_bn", "imagenet"), ("alexnet_torchvision", "imagenet"),
         ("googlenet_torchvision", "half"), ("inception_v3", "half_342"),
-        ("inception_v4", "half_342"), ("inception_resnet_v2", "half_333"),
+        ("inception_v4", "half_341"), ("inception_resnet_v2", "half_333"),
         ("xception", "half_333"), ("preact_resnet50", "half_235"),
         ("mobilenet_v1_1_0", "half"), ("bn_inception_caffe", "caffe_128"),
     ):  # fmt: skip
@@ -127,11 +143,12 @@ def files(tmp_path_factory):
     """A photograph, and weights with which a SqueezeNet tells the same of all pictures."""
     folder = tmp_path_factory.mktemp("predict")
     Image.fromarray(picture(240, 230)).save(folder / "photo.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "photo.jpg").read_bytes()[:9999])
     with tc.nn.init.skip_init():
-        for classes, name in ((1000, "w.npz"), (6, "six.safetensors")):
+        for classes, name in ((1000, "w.npz"), (6, "six.safetensors"), (9, "nan.npz")):
             model = tc.models.get_model("squeezenet1_1", num_classes=classes)
             bias = np.zeros(classes, np.float32)
-            bias[[5, 2, 3]] = 9, 8, 7
+            bias[[5, 2, 3]] = (9, 8, 7) if classes != 9 else np.nan
             save_file({**model.state_dict(), "classifier.1.bias": bias}, folder / name)
     return folder
 
@@ -180,7 +197,9 @@ def test_the_preprocess_is_used(files, monkeypatch):
         ("a b --preprocess half", "--preprocess goes with --weights FILE"),
         ("--model resnet18 --weights w.npz", "the following arguments are required: IMAGE"),
         ("nix.jpg --model squeezenet1_1 --weights w.npz", "nix.jpg: there is no such file"),
-        ("w.npz --model squeezenet1_1 --weights w.npz", "w.npz: cannot be read as a picture"),
+        ("w.npz --model squeezenet1_1 --weights w.npz", "w.npz: is no picture, or of a"),
+        ("cut.jpg --model squeezenet1_1 --weights w.npz", "cut.jpg: cannot be read as a picture"),
+        ("photo.jpg --model squeezenet1_1 --weights nan.npz", "error: photo.jpg: the network"),
         ("photo.jpg --model squeezenet1_1 --weights w.npz --top 0", "--top=0 must be"),
         ("photo.jpg --model squeezenet1_1 --weights w.npz --preprocess haf", "mean 'half'"),
         ("photo.jpg --model lenet5 --weights w.npz", "like squeezenet1_1, the model is lenet5"),
@@ -192,6 +211,17 @@ def test_refusals(words, message, files, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert err.startswith("tinyconv: error: ") and message in err and out == ""
     assert len(err.splitlines()) == 1
+
+
+def test_what_is_missing_is_told(tmp_path, files, capsys):
+    state = load_file(files / "w.npz")
+    del state["features.0.weight"]
+    save_file(state, tmp_path / "w.npz")
+    words = ["--model", "squeezenet1_1", "--weights", str(tmp_path / "w.npz")]
+    assert main(["predict", str(files / "photo.jpg"), *words]) == 2
+    err = capsys.readouterr().err
+    assert "looks like squeezenet1_1, as the model does\n" in err
+    assert "missing:\n  features.0.weight [64, 3, 3, 3]\n" in err
 
 
 def test_without_pillow(files, monkeypatch):

@@ -1,6 +1,8 @@
 """PyTorch's files: what is read, and that nothing in them is ever run."""
 
+import io
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -19,7 +21,7 @@ from weights.makers import (
     write_zip,
 )
 
-from tinyconv.weights import WeightsError, load_file
+from tinyconv.weights import WeightsError, load_file, pickles
 
 VALUES = np.arange(12, dtype=np.float32)
 #: a tuple of a tuple of ...: its hash and its text take for ever
@@ -104,6 +106,14 @@ def test_wrapped_state_with_a_prefix(key, tmp_path):
     namespace = call(name("argparse", "Namespace")) + state(lr=number(1)) + b"b"
     body = state(**{"epoch": number(7), "optimizer": optimizer, "args": namespace, key: inner})
     assert list(load_file(written(tmp_path, body))) == ["a", "b"]
+
+
+def test_tensors_beside_the_state_dict(tmp_path):
+    """PyTorch's ImageNet script keeps the best accuracy as a tensor; others the generator's."""
+    counter = call(name("collections", "Counter"), b"}" + number(3) + number(1) + b"s")
+    for extra in ({"best_acc1": WHOLE}, {"rng": WHOLE, "milestones": counter}):
+        body = state(**extra, state_dict=state(fc__weight=WHOLE))
+        assert list(load_file(written(tmp_path, body))) == ["fc.weight"]
 
 
 def test_ordered_dict_with_notes_and_parameters(tmp_path):
@@ -215,13 +225,16 @@ def test_torchscript_is_told(tmp_path):
     [
         ((4, 3), (3, 1), 1, "reaches to element 12 of storage '0', which has 12"),
         ((5, 3), (3, 1), 0, "reaches to element 14"),
-        ((2**31, 2**31), (2**31, 1), 0, "reaches to element"),
+        ((2**31, 2**20), (2**20, 1), 0, "reaches to element"),
+        ((2**31, 2**31), (2**31, 1), 0, "negative or senseless"),
+        ((2**40, 2**40), (0, 0), 0, "negative or senseless"),
+        ((0, 2**62), (1, 1), 0, "negative or senseless"),
         ((4, 3), (-3, 1), 9, "negative or senseless size, stride or offset"),
         ((4, 3), (3, 1), -1, "negative or senseless"),
         ((4, -3), (3, 1), 0, "negative or senseless"),
         ((4, 2**63), (3, 1), 0, "negative or senseless"),
         ((4, 3), (3,), 0, "a tensor has 2 dimensions and 1 strides"),
-        ((1,) * 33, (1,) * 33, 0, "a tensor has 33 dimensions"),
+        ((1,) * 33, (1,) * 33, 0, "negative or senseless"),
     ],
 )
 def test_tensors_stay_inside_their_storage(size, stride, offset, words, tmp_path):
@@ -229,6 +242,20 @@ def test_tensors_stay_inside_their_storage(size, stride, offset, words, tmp_path
     for path in (written(tmp_path, body), write_legacy(tmp_path / "l", body, {"0": VALUES})):
         with pytest.raises(WeightsError, match=words):
             load_file(path)
+
+
+def test_the_stride_of_a_single_element_says_nothing(tmp_path):
+    body = state(a=tensor(storage("0", 12), (1, 3), (2**62, 2), 1))
+    np.testing.assert_array_equal(load_file(written(tmp_path, body))["a"], [[1, 3, 5]])
+
+
+def test_a_view_that_changes_signs_is_refused(tmp_path):
+    notes = state(neg=b"\x88")
+    arguments = storage("0", 12), number(0), tuple_(number(3)), tuple_(number(1)), b"\x89", b"}"
+    function = name("torch._utils", "_rebuild_tensor_v2")
+    assert list(load_file(written(tmp_path, state(a=call(function, *arguments, b"N"))))) == ["a"]
+    with pytest.raises(WeightsError, match="a view that changes signs"):
+        load_file(written(tmp_path, state(a=call(function, *arguments, notes))))
 
 
 def test_storages_that_are_short_or_missing(tmp_path):
@@ -240,7 +267,7 @@ def test_storages_that_are_short_or_missing(tmp_path):
         (tuple_(text("storage"), DEEP, text("0"), text("cpu"), number(1)) + b"Q", "type, tuple"),
         (storage("7", 12), "storage '7' is not in the file"),
         (storage("../../etc/passwd", 12), "is not in the file"),
-        (storage("0", 12, "QInt8Storage"), "asks for torch.QInt8Storage"),
+        (storage("0", 12, "QInt8Storage"), "kind that is not read: torch.QInt8Storage"),
     ):
         with pytest.raises(WeightsError, match=words):
             load_file(written(tmp_path, state(a=tensor(stored, (2, 3), (3, 1)))))
@@ -275,6 +302,49 @@ def test_every_altered_byte_is_noticed_or_harmless(tmp_path):
                 assert all(isinstance(v, np.ndarray) for v in load_file(file).values())
             except WeightsError:
                 pass
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_no_more_is_unpacked_than_announced(how, tmp_path):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", how) as file:
+        file.writestr("a/data.pkl", bytes(2**26))
+    content = bytearray(path.read_bytes())
+    place = content.rindex(b"PK\1\2")
+    content[place + 24 : place + 28] = (50).to_bytes(4, "little")
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match="cut or altered"):
+        load_file(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**23
+
+
+def test_pickles_that_take_for_ever(tmp_path, monkeypatch):
+    prime = 2**61 - 1  # the hash of its multiples is 0
+    keys = [(i * prime).to_bytes(10, "little") for i in range(5, 1000)]
+    body = b"}(" + b"".join(b"\x8a\x0a" + key + b"N" for key in keys) + text("a") + WHOLE + b"u"
+    assert list(pickles.read(io.BytesIO(pickled(body)))) == ["a"]
+    body = b"N" + b"".join(b"p%d\n" % int.from_bytes(key, "little") for key in keys)
+    with pytest.raises(WeightsError, match="a senseless place in its memo"):
+        load_file(written(tmp_path, body))
+    # a dict that wraps itself, and a number whose decimals are not written
+    circle = b"}q\0(" + text("state_dict") + b"h\0" + number(1) + WHOLE + b"u"
+    long = b"}(\x8b" + (4000).to_bytes(4, "little") + b"\x7f" * 4000 + WHOLE + b"u"
+    for body in (circle, long):
+        with pytest.raises(WeightsError, match="holds no state dict"):
+            load_file(written(tmp_path, body))
+    monkeypatch.setattr(pickles, "_MOST_STEPS", 1000)
+    with pytest.raises(WeightsError, match="the pickle has more than 1,000 instructions"):
+        load_file(written(tmp_path, b"]" * 2000))
+
+
+def test_long_names_make_no_long_report(tmp_path):
+    for body in (state(**{"x" * 10**6: number(1)}), name("a" * 10**6, "b")):
+        with pytest.raises(WeightsError) as caught:
+            load_file(written(tmp_path, body))
+        assert len(str(caught.value)) < 800
 
 
 def test_an_archive_that_would_unpack_to_gigabytes(tmp_path):

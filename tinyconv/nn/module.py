@@ -2,6 +2,7 @@
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -340,13 +341,19 @@ class Module:
             (missing_keys, unexpected_keys).
 
         Raises:
+            TypeError: if it is no dict.
             RuntimeError: one report of the names that are missing, unexpected or mis-shaped, and
                 what that may come from.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"load_state_dict wants a dict name -> Tensor or array, got "
+                f"{type(state_dict).__name__}; tinyconv.weights.load_file(path) reads files"
+            )
         own = dict(self._named_state())
         # counters of batches came later than the first published weights; no result rests on them
         missing = [n for n in own if n not in state_dict and not n.endswith("num_batches_tracked")]
-        unexpected = [name for name in state_dict if name not in own]
+        unexpected = [str(name) for name in state_dict if name not in own]
         values = {}
         for name in own:
             if name in state_dict:

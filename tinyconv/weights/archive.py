@@ -6,9 +6,9 @@ is private: who writes into such an array changes neither the file nor anyone el
 """
 
 import mmap
+import os
 import zipfile
 import zlib
-from pathlib import Path
 
 from tinyconv.weights.errors import WeightsError, damaged
 
@@ -22,8 +22,9 @@ def mapped(path):
     Raises:
         WeightsError: if there is no such file, it is empty, or cannot be read.
     """
-    if Path(path).is_dir():
-        raise WeightsError(f"{path}: is a folder, not a file of weights")
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        kind = "a folder" if os.path.isdir(path) else "a pipe or device"
+        raise WeightsError(f"{path}: is {kind}, not a file of weights")
     try:
         with open(path, "rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
@@ -75,8 +76,11 @@ class Archive:
     def _read(self, info):
         if info.flag_bits & 1:
             raise RuntimeError("it is encrypted")
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            with self._file.open(info) as member:  # no more than announced is unpacked
+                return memoryview(bytearray(member.read(info.file_size)))  # checks its checksum
         if info.compress_type != zipfile.ZIP_STORED:
-            return memoryview(bytearray(self._file.read(info)))  # checks its checksum
+            raise RuntimeError(f"it is compressed in way {info.compress_type}")
         start = max(info.header_offset, 0)
         header = bytes(self._content[start : start + _HEADER])
         lengths = header[_NAME_LENGTHS]

@@ -1,5 +1,7 @@
 """Bytes of a file as arrays that NumPy computes with."""
 
+import math
+
 import numpy as np
 
 from tinyconv.weights.errors import WeightsError
@@ -7,6 +9,16 @@ from tinyconv.weights.errors import WeightsError
 #: bytes of one element, of the kinds that files of weights have; bf16 is no dtype of NumPy
 KINDS = {"f8": 8, "f4": 4, "f2": 2, "bf16": 2, "b1": 1,
          **{f"{sign}{n}": n for sign in "iu" for n in (1, 2, 4, 8)}}  # fmt: skip
+_MOST_DIMENSIONS = 32  # in any version of NumPy
+
+
+def is_shape(shape):
+    """Whether an array can have this shape, even one without elements or with strides of 0."""
+    return (
+        len(shape) <= _MOST_DIMENSIONS
+        and all(type(n) is int and 0 <= n < 2**59 for n in shape)
+        and math.prod(n or 1 for n in shape) < 2**59
+    )
 
 
 def from_bytes(content, kind, count, order="<"):

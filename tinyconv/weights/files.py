@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from tinyconv.weights.errors import WeightsError, damaged
 _WRITERS = {".safetensors": safetensors.write, ".npz": npz.write}
 _KERAS = "model.weights.h5"  # in a .keras archive
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_LONGEST = 500  # of what is told of a file, which may have chosen the words
 #: what wrapping a network in another module writes before every name
-_PREFIXES = ("module.", "_orig_mod.")
+_PREFIXES = ("_orig_mod.", "module.", "_orig_mod.")  # in either order
 
 
 def load_file(path):
@@ -52,7 +54,7 @@ def load_file(path):
     except WeightsError as error:
         if str(error).startswith(f"{path}:"):
             raise
-        raise damaged(path, error) from None
+        raise damaged(path, str(error)[:_LONGEST]) from None
     if not state:
         raise damaged(path, "holds no array")
     for prefix in _PREFIXES:
@@ -144,13 +146,13 @@ def write_atomically(path, write, part=None):
     Args:
         path: the file.
         write: called with the open file.
-        part: the other name, in the same folder (default: one that no other process takes).
+        part: the other name, in the same folder (default: one that no other thread takes).
 
     Raises:
         OSError: if it cannot be written; an older file stays as it was.
     """
     path = Path(path)
-    part = path.with_name(part or f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(part or f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with open(part, "wb") as file:
             write(file)

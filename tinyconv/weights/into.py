@@ -51,7 +51,7 @@ def load_into(model, weights, source=None, head=True):
     True
     """
     if hasattr(weights, "items"):
-        state = {name: getattr(value, "array", value) for name, value in weights.items()}
+        state = {str(name): getattr(value, "array", value) for name, value in weights.items()}
         state = {name: np.asarray(value) for name, value in state.items()}
         return _load(model, state, "load_into", source, head)
     state = load_file(weights)
@@ -152,7 +152,9 @@ def _without_biases(own, state):
     state = dict(state)
     for name in [n for n in state if n.endswith(".bias") and n not in own]:
         mean = re.sub(r"conv(\d*)\.bias$|downsample\.0\.bias$", _mean_behind, name)
-        if mean in own and mean in state and state[mean].shape == state[name].shape:
+        if mean not in own or mean not in state:
+            continue
+        if state[name].shape == state[mean].shape == own[mean].shape:
             state[mean] = state[mean] - state.pop(name)
     return state
 

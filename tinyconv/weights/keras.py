@@ -16,6 +16,7 @@ of the network), weights alone (the same without ``model_weights``), and Keras 3
 """
 
 import collections
+import graphlib
 import json
 import re
 
@@ -54,14 +55,14 @@ def read(file, size, plan=None):
             layers = _layers(_variables(root.get("model_weights", root), h5py), size)
             stored = _stored_names(_plan(plan))
             plan = _plan(plan or root.attrs.get("model_config"))
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        if isinstance(error, WeightsError):
-            raise
+        layers = {stored.get(name, name): parts for name, parts in layers.items()}
+        places = {name: place for place, name in enumerate(plan)}
+        names = sorted(layers, key=lambda name: places.get(name, len(places)))
+        return _turned({name: layers[name] for name in names}, plan)
+    except WeightsError:
+        raise
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
         raise WeightsError(f"the HDF5 file is cut or altered ({str(error)[:100]})") from None
-    layers = {stored.get(name, name): parts for name, parts in layers.items()}
-    places = {name: place for place, name in enumerate(plan)}
-    names = sorted(layers, key=lambda name: places.get(name, len(places)))
-    return _turned({name: layers[name] for name in names}, plan)
 
 
 # -- what is in the file ------------------------------------------------------------------
@@ -139,24 +140,38 @@ def _with_names(layer, parts):
 # -- what it means ------------------------------------------------------------------------
 def _plan(text):
     """layer -> its description with ``before``, the layers it takes; {} for a file without."""
+    plan = {}
     if text is None:
-        return {}
+        return plan
     try:
-        config = json.loads(text)["config"]
-        plan = {}
-        for layer in config["layers"] if isinstance(config, dict) else config:
-            nodes = layer.get("inbound_nodes")
-            before = _inputs(nodes) if nodes else [*plan][-1:]
-            plan[layer["config"]["name"]] = {**layer, "before": before}
+        _add(json.loads(text)["config"], plan)
+        order = graphlib.TopologicalSorter({name: plan[name]["before"] for name in plan})
+        if not plan.keys() >= {*order.static_order()}:
+            raise KeyError("a layer that is not there")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise WeightsError("its plan of the network is senseless") from None
     return plan
+
+
+def _add(config, plan, inside=False):
+    """Add the layers of a network to a plan, and those of networks within it where they stand."""
+    for layer in config["layers"] if isinstance(config, dict) else config:
+        nodes, inner = layer.get("inbound_nodes"), layer["config"]
+        before = _inputs(nodes[:1]) if nodes else [*plan][-1:]
+        if layer["class_name"] == "InputLayer":
+            before = []
+        if "layers" in inner:
+            _add(inner, plan, inside=True)
+            before = _inputs(inner.get("output_layers", ())) or [*plan][-1:]
+        plan[inner["name"]] = {**layer, "before": before, "inside": inside}
 
 
 def _stored_names(plan):
     """What Keras 3 calls a layer in its archives (class and number) -> its own name."""
     names, counts = {}, collections.Counter()
     for name, layer in plan.items():
+        if layer["inside"]:
+            continue
         kind = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", layer["class_name"]).lower()
         names[f"{kind}_{counts[kind]}" if counts[kind] else kind] = name
         counts[kind] += 1
@@ -177,7 +192,7 @@ def _inputs(node):
 
 def _turned(layers, plan):
     """layer -> {what: array} of Keras as one state with our names and shapes."""
-    state, last = {}, None  # the last convolution, if there was no dense layer since
+    state, last = {}, None  # the last layer with channels, if there was no dense layer since
     channels = {layer: _outputs(layer, parts, plan) for layer, parts in layers.items()}
     for layer, parts in layers.items():
         separable = "pointwise_kernel" in parts
@@ -197,7 +212,7 @@ def _turned(layers, plan):
                 name = f"{layer}.pointwise.bias"
             state[name] = array
         if "moving_mean" in parts:
-            mean = parts["moving_mean"]
+            mean, last = parts["moving_mean"], layer
             state.setdefault(f"{layer}.weight", np.ones_like(mean))  # what no gamma means
             state.setdefault(f"{layer}.bias", np.zeros_like(mean))
     return state
@@ -255,6 +270,12 @@ def _channels(names, plan, channels):
         config = layer["config"]
         return (config.get("batch_input_shape") or config.get("batch_shape") or [None])[-1]
     if layer["class_name"] == "Concatenate":
-        parts = [_channels([n], plan, channels) for n in layer["before"]]
-        return None if None in parts else sum(parts)
+        count = 0
+        for before in layer["before"]:
+            part = _channels([before], plan, channels)
+            if part is None:
+                return None
+            count += part
+        channels[name] = count  # for what takes it several times
+        return count
     return _channels(layer["before"], plan, channels)

@@ -2,16 +2,22 @@
 
 import io
 import math
+import tokenize
 import zipfile
 
 import numpy as np
 from numpy.lib import format as npy
 
-from tinyconv.weights.arrays import plain
+from tinyconv.weights.arrays import is_shape, plain
 from tinyconv.weights.errors import WeightsError
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _LONGEST = 2**16  # of a header
+#: what NumPy raises for a header that is none, however deeply nested
+_SENSELESS = (
+    ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError, tokenize.TokenError,
+)  # fmt: skip
+_LONGEST_NAME = 65_000
 _RUN = "weights/"  # under which a checkpoint of a run has them, beside the optimiser's numbers
 
 
@@ -38,20 +44,28 @@ def _array(name, content):
         if version not in _HEADERS:
             raise ValueError(f"version {version}")
         shape, fortran, dtype = _HEADERS[version](file)
-    except (ValueError, SyntaxError, EOFError) as error:
+    except _SENSELESS as error:
         raise WeightsError(f"{name!r} in it is no array ({str(error)[:80]})") from None
     if dtype.hasobject:
         raise WeightsError(f"{name!r} is an array of Python objects: only numbers are read")
+    if dtype.subdtype or not dtype.itemsize or not is_shape(shape):
+        raise WeightsError(f"{name!r} has a dtype or a shape that no array has")
     numbers = content[file.tell() :]
-    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(numbers):
+    if math.prod(shape) * dtype.itemsize != len(numbers):
         raise WeightsError(f"{name!r} of shape {shape} has {len(numbers):,} bytes")
     array = np.frombuffer(numbers, dtype, math.prod(shape))
     return plain(array.reshape(shape, order="F" if fortran else "C"))
 
 
 def write(file, state):
-    """Write name -> ndarray as ``np.savez`` does; any name will do."""
+    """Write name -> ndarray as ``np.savez`` does; ``file`` is a name like others.
+
+    Raises:
+        WeightsError: for a name that zip archives do not have.
+    """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in state.items():
+            if "\0" in name or len(name.encode()) > _LONGEST_NAME:
+                raise WeightsError(f"a zip archive cannot hold the name {name[:80]!r}")
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, np.asanyarray(array), allow_pickle=False)

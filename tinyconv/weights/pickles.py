@@ -7,8 +7,10 @@ an ``Unknown``, which is never called, imported or looked up; ``read`` tells of 
 """
 
 import pickletools
+import re
 from dataclasses import dataclass
 
+from tinyconv.weights.arrays import is_shape
 from tinyconv.weights.errors import WeightsError
 
 #: PyTorch's storages: what one element is in the file (see ``arrays.KINDS``)
@@ -17,12 +19,17 @@ STORAGES = {
     "LongStorage": "i8", "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1",
     "ByteStorage": "u1", "BoolStorage": "b1", "UntypedStorage": "u1",
 }  # fmt: skip
+_BUILTINS = ("bool", "complex", "dict", "float", "frozenset", "int", "list", "set", "slice", "str")
+_DTYPES = ("float16", "bfloat16", "float32", "float64", "bool", "uint8",
+           "int8", "int16", "int32", "int64")  # fmt: skip
 #: names that training scripts leave in their files; their values are passed over
 _HARMLESS = {
-    "argparse Namespace", "pathlib PosixPath", "_codecs encode", "numpy dtype", "numpy ndarray",
+    "argparse Namespace", "collections Counter", "_codecs encode", "numpy dtype", "numpy ndarray",
+    *(f"{m} {p}Path" for m in ("pathlib", "pathlib._local") for p in ("Posix", "Windows", "")),
+    *(f"{m} {t}" for m in ("builtins", "__builtin__") for t in _BUILTINS),
     *(f"numpy.{c}.multiarray {n}" for c in ("core", "_core") for n in ("scalar", "_reconstruct")),
     "torch device", "torch Size", "torch Tensor", "torch.nn.parameter Parameter",
-    *(f"torch {t}" for t in ("float16", "bfloat16", "float32", "float64", "int64", "bool")),
+    *(f"torch {t}" for t in _DTYPES),
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}
@@ -31,8 +38,13 @@ _VALUES = frozenset(
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING "
     "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
 )
-_MOST_DIMENSIONS = 32  # of an array, in any version of NumPy
-_PLAIN = (str, int, float, bytes, type(None))
+#: PyTorch's names for tensors that are sparse, quantised, complex, of 8 bits ...
+_OTHER_TENSORS = (
+    r"torch\._utils _rebuild_\w+|torch\.serialization _get_layout|"
+    r"torch (\w+Storage|(complex|float|q?u?int)\d\w*)"
+)
+_MOST_STEPS = 10_000_000  # a state of ten thousand tensors takes one of them
+_PLAIN = (str, float, bytes, type(None))
 
 
 @dataclass(eq=False)
@@ -77,7 +89,9 @@ def read(file):
     """
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(file):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if count == _MOST_STEPS:
+                raise WeightsError(f"the pickle has more than {count:,} instructions")
             machine.step(opcode.name, argument)
         value = machine.take(1)[0]
     except WeightsError:
@@ -149,6 +163,8 @@ class _Machine:
         self.stack.append(self.stack[-1])
 
     def op_binput(self, key):
+        if not 0 <= key < 2**32:
+            raise ValueError("a senseless place in its memo")
         self.memo[key] = self.stack[-1]
 
     op_put = op_long_binput = op_binput
@@ -197,9 +213,7 @@ class _Machine:
         if not isinstance(target, (dict, Unknown)):
             raise TypeError(f"sets an item of a {type(target).__name__}")
         if isinstance(target, dict):
-            # other keys are no names; and the hash of a nested tuple can take for ever
-            items = zip(pairs[::2], pairs[1::2], strict=True)
-            target.update((k, v) for k, v in items if isinstance(k, _PLAIN))
+            target.update(_with_plain_keys(zip(pairs[::2], pairs[1::2], strict=True)))
 
     # -- names -------------------------------------------------------------------------
     def op_global(self, name):
@@ -244,6 +258,8 @@ class _Machine:
                 "holds a whole module, not a state dict; save model.state_dict() (it names "
                 f"{spelled})"
             )
+        if all(re.fullmatch(_OTHER_TENSORS, n) for n in strange):
+            raise WeightsError(f"has a tensor of a kind that is not read: {spelled}")
         raise WeightsError(
             f"asks for {spelled}, which no weights need; a reader that runs pickles would call it. "
             "Nothing was run"
@@ -263,6 +279,12 @@ def _storage(identity):
     return Storage(STORAGES[name], key, numel, _checked_view(*view))
 
 
+def _with_plain_keys(pairs):
+    """Without keys that are no names: the hash of a nested tuple can take for ever, and long
+    numbers can be chosen so that all have the same."""
+    return ((k, v) for k, v in pairs if isinstance(k, _PLAIN) or _is_number(k))
+
+
 def _is_number(value):
     """Whether it can count elements."""
     return type(value) is int and 0 <= value < 2**63
@@ -277,14 +299,16 @@ def _checked_view(view=None):
     return key, offset, numel
 
 
-def _tensor(storage, offset, size, stride, *_):
+def _tensor(storage, offset, size, stride, grad=False, hooks=None, notes=None):
     """``torch._utils._rebuild_tensor`` and its newer form, which adds grad and hooks."""
     if not isinstance(storage, Storage):
         raise TypeError("a tensor without a storage")
-    if not (len(size) == len(stride) <= _MOST_DIMENSIONS):
+    if len(size) != len(stride):
         raise WeightsError(f"a tensor has {len(size)} dimensions and {len(stride)} strides")
-    if not all(map(_is_number, (offset, *size, *stride))):
+    if not (is_shape(size) and all(map(_is_number, (offset, *stride)))):
         raise WeightsError("a tensor has a negative or senseless size, stride or offset")
+    if notes:  # that its numbers are to be negated or conjugated
+        raise WeightsError("a tensor is a view that changes signs: save what clone() gives")
     return TensorView(storage, offset, tuple(size), tuple(stride))
 
 
@@ -302,7 +326,7 @@ def _typed(function, kind, arguments, *_):
 
 def _ordered(pairs=()):
     """``OrderedDict``, which older files give its items at once."""
-    return {k: v for k, v in pairs if isinstance(k, _PLAIN)}
+    return dict(_with_plain_keys(pairs))
 
 
 def _default_dict(*_):

@@ -16,6 +16,7 @@ from tinyconv.weights.errors import WeightsError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
+_LONGEST = 200  # side of a picture in terms of the other: it is resized before it is cut
 
 
 @dataclass(frozen=True)
@@ -78,33 +79,49 @@ class Preprocess:
 def _opened(picture):
     """The picture in red, green, blue, the right way up."""
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise WeightsError(
             f"{picture}: pictures are read with Pillow, which is not here: install Pillow"
         ) from None
     if isinstance(picture, Image.Image):
-        return picture.convert("RGB")
+        return _colours(picture)
     try:
         with Image.open(picture) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            if max(image.size) > _LONGEST * min(image.size):
+                raise WeightsError(f"{picture}: is too long and thin ({image.size} pixels)")
+            return _colours(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise WeightsError(f"{picture}: there is no such file") from None
+    except WeightsError:
+        raise
+    except UnidentifiedImageError:
+        raise WeightsError(f"{picture}: is no picture, or of a kind that is not read") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0].replace(repr(str(picture)), "it")
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{picture}: cannot be read as a picture ({reason})") from None
+
+
+def _colours(image):
+    """The picture as bytes of red, green, blue."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):  # Pillow would make white of all but the darkest
+        image = Image.fromarray(np.uint8(np.asarray(image) >> 8))
+    return image.convert("RGB")
 
 
 #: name -> the way to prepare pictures; resize and crop of timm's follow from its crop_pct
 PREPROCESS = {
     "imagenet": Preprocess("torchvision's first weights; timm's and Keras' DenseNets", 256, 224),
     "imagenet_v2": Preprocess("torchvision's second weights of ResNets", 232, 224),
-    "imagenet_299": Preprocess("timm inception_v3.gluon", 342, 299, bicubic=True),
+    "imagenet_299": Preprocess("timm inception_v3.gluon", 341, 299, bicubic=True),
     "half": Preprocess("torchvision GoogLeNet; timm and Keras MobileNet", 256, 224, _HALF, _HALF),
     "half_235": Preprocess("timm resnetv2_50", 235, 224, _HALF, _HALF, bicubic=True),
-    "half_342": Preprocess(
-        "Inception v3 and v4 of torchvision, timm, Keras", 342, 299, _HALF, _HALF
+    "half_341": Preprocess(
+        "timm inception_v3 and inception_v4", 341, 299, _HALF, _HALF, bicubic=True
     ),
+    "half_342": Preprocess("Inception v3 of torchvision and Keras", 342, 299, _HALF, _HALF),
     "half_333": Preprocess(
         "Inception-ResNet v2 and Xception of timm and Keras", 333, 299, _HALF, _HALF, bicubic=True
     ),
@@ -129,7 +146,8 @@ _USUAL = (
     ("bn_inception*", "caffe_128"),
     ("googlenet*", "half"),
     ("mobilenet*", "half"),
-    ("inception_v[34]", "half_342"),
+    ("inception_v3", "half_342"),
+    ("inception_v4", "half_341"),
     ("inception_resnet*", "half_333"),
     ("xception", "half_333"),
     ("preact_resnet*", "half_235"),

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from tinyconv.weights.arrays import KINDS, from_bytes
+from tinyconv.weights.arrays import KINDS, from_bytes, is_shape
 from tinyconv.weights.errors import WeightsError
 
 _KINDS = {
@@ -54,13 +54,17 @@ def read(content):
             raise WeightsError(f"{name!r} of shape {shape} does not fill {last - first:,} bytes")
         state[name] = from_bytes(numbers[first:last], kind, count).reshape(shape)
         end = last
+    if end < len(numbers):
+        raise WeightsError(f"{len(numbers) - end:,} bytes behind the last number are in no table")
     return state
 
 
 def _entry(value):
     shape, (first, last) = value["shape"], value["data_offsets"]
-    if not all(type(n) is int and n >= 0 for n in (*shape, first, last)):
-        raise ValueError("a shape or place that is no number")
+    if not (is_shape(shape) and type(first) is type(last) is int and 0 <= first <= last):
+        raise ValueError("a shape or place that no array has")
+    if not isinstance(value["dtype"], str):
+        raise ValueError("a dtype that is no text")
     return value["dtype"], shape, first, last
 
 
@@ -73,6 +77,8 @@ def write(file, state):
     table, end = {_NOTES: {"format": "pt"}}, 0
     for name, array in state.items():
         kind = array.dtype.str[1:]
+        if name == _NOTES:
+            raise WeightsError(f"{name!r} is what safetensors calls its notes; rename the entry")
         if kind not in _NAMES:
             raise WeightsError(f"{name!r} is {array.dtype}, which safetensors does not have")
         table[name] = {

@@ -123,13 +123,12 @@ def _state_dict(value):
         WeightsError: if there is none, or none that is more likely than others.
     """
     if isinstance(value, dict):
-        tensors = {k: v for k, v in value.items() if isinstance(v, TensorView)}
-        if tensors and all(isinstance(k, str) for k in tensors):
-            return tensors
-        for name in _WRAPPERS:
-            inner = value.get(name)
-            if isinstance(inner, dict) and any(isinstance(v, TensorView) for v in inner.values()):
-                return _state_dict(inner)
+        # wrappers first: beside them there may be other tensors, like the best accuracy so far
+        for tree in (*map(value.get, _WRAPPERS), value):
+            items = tree.items() if isinstance(tree, dict) else ()
+            tensors = {k: v for k, v in items if isinstance(v, TensorView)}
+            if tensors and all(isinstance(k, str) for k in tensors):
+                return tensors
     what = type(value).__name__
     if isinstance(value, dict):
         names = list(map(str, value))
@@ -153,5 +152,6 @@ def _view(tensor, array):
             f"a tensor of shape {list(tensor.size)} reaches to element {last:,} of storage "
             f"{tensor.storage.key!r}, which has {len(array):,}"
         )
-    strides = [s * array.itemsize for s in tensor.stride]
+    # the stride along a single element is never taken, and may be anything
+    strides = [s * array.itemsize if n > 1 else 0 for n, s in zip(tensor.size, tensor.stride)]
     return np.lib.stride_tricks.as_strided(array[tensor.offset :], tensor.size, strides)
