@@ -66,6 +66,10 @@ def goals(results):
         if found:
             least, name, mean = found
             rows.append((f"{mode}, {len(of)} nets", f"{least:.2f} ({name})", f"{mean:.2f}"))
+    found = steps.summary(results["imagenet"])
+    if found:
+        what = f"inference of one image, {len(results['imagenet'])} ImageNet networks"
+        rows.append((what, f"{found[0]:.2f} ({found[1]})", f"{found[2]:.2f}"))
     return markdown(("PyTorch's better format / ours", "least", "geometric mean"), rows)
 
 
@@ -85,6 +89,17 @@ def nets(mode):
         return markdown(header, rows)
 
     return table
+
+
+def imagenet(results):
+    """One line per network, one image: ms and ratio."""
+    rows = []
+    for r in results["imagenet"]:
+        theirs = [_ms(t) for t in r["torch_milliseconds"].values()] or ["-", "-"]
+        image = " x ".join(map(str, r["input"]))
+        rows.append((r["net"], image, _ms(r["milliseconds"]), *theirs, _ratio(steps.better(r))))
+    header = ("net", "image", "ms", "PyTorch contiguous, ms", "channels_last, ms", "ratio")
+    return markdown(header, rows)
 
 
 def _by_layer(results):
@@ -162,7 +177,7 @@ def peaks(results):
 
 TABLES = {
     "machine": machine, "goals": goals, "training": nets("training"),
-    "inference": nets("inference"), "ladder": ladder, "choices": choices, "growth": grown,
+    "inference": nets("inference"), "imagenet": imagenet, "ladder": ladder, "choices": choices, "growth": grown,
     "start": start, "memory": peaks,
 }  # fmt: skip
 

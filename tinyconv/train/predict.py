@@ -57,7 +57,12 @@ def load_model(run, model=None):
             f"{path}: is no checkpoint; usage: tinyconv predict RUN IMAGE [IMAGE ...], where RUN "
             "is a run folder or its best.npz"
         )
-    state = load_checkpoint(path)
+    try:
+        state = load_checkpoint(path)
+    except TrainError as error:
+        raise TrainError(
+            f"{error}; weights alone are given by --weights, with --model for the network"
+        ) from None
     if not isinstance(state, dict) or "weights" not in state or "about" not in state:
         raise TrainError(f"{path}: is no checkpoint of a run: it holds no weights")
     about = state["about"]
