@@ -142,7 +142,7 @@ def test_more_memory_than_there_is(monkeypatch, capsys):
     def huge(*_, **__):
         raise MemoryError("Unable to allocate 37.3 GiB")
 
-    monkeypatch.setattr(cli, "summary", huge)
+    monkeypatch.setattr(cli.networks, "summary", huge)
     assert main(["summary", "lenet5", "--input", "1x100000x100000"]) == 2
     err = capsys.readouterr().err
     assert "images of 1x100000x100000 need more memory than there is" in err
