@@ -177,8 +177,8 @@ def peaks(results):
 
 TABLES = {
     "machine": machine, "goals": goals, "training": nets("training"),
-    "inference": nets("inference"), "imagenet": imagenet, "ladder": ladder, "choices": choices, "growth": grown,
-    "start": start, "memory": peaks,
+    "inference": nets("inference"), "imagenet": imagenet, "ladder": ladder, "choices": choices,
+    "growth": grown, "start": start, "memory": peaks,
 }  # fmt: skip
 
 
