@@ -39,8 +39,9 @@ __all__ = ["forward", "input_gradient", "supports", "weight_gradient"]
 _BUDGET, _LEAST = 3 << 17, 32
 #: bytes of scratch that a thread keeps at most
 _KEPT = 1 << 22
-#: units of work at most; with k units each should do k times so many cycles of work
-_UNITS, _UNIT_WORK, _SUM_WORK = 8, 1 << 15, 1 << 17
+#: units of work at most; with k units each should do k times so many cycles of work, with two
+#: units in a forward pass half of it
+_UNITS, _UNIT_WORK, _SUM_WORK = 8, 1 << 16, 1 << 17
 #: tiles that a unit should have, and for the weight gradient, which transforms ``_SUM_BLOCK``
 #: of them at a time
 _UNIT_TILES, _SUM_TILES, _SUM_BLOCK = 32, 64, 64
@@ -78,17 +79,17 @@ def _scratch(size, dtype):
     return _own.bytes[:size].view(dtype)
 
 
-def _units(rows, tiles, depth, width, n, work, least):
+def _units(rows, tiles, depth, width, n, work, least, two=1):
     """How many ranges of tile rows, and of channels, to cut the work into: powers of 2.
 
     ``depth`` and ``width`` are registers of channels in and out. A range of rows goes through
     all weights again, and a range of channels transforms the tiles again: one cut, for two
-    threads, is worth more than the next ones.
+    threads, is worth more than the next ones: ``two`` times less work is enough for it.
     """
     # in cycles: 36 products at two multiply-adds each, and the transforms
     cycles = tiles * (18 * depth * width * n + 200 * (depth + width))
     number = 1
-    while number < _UNITS and (2 * number) ** 2 * work <= cycles:
+    while number < _UNITS and (2 * number) ** 2 * work <= cycles * (two if number == 1 else 1):
         number *= 2
     units, splits = number, 1
     while units > 1 and (units > rows or units * least > tiles):
@@ -127,7 +128,9 @@ def _layout(shape, O, output, taps, groups, top, left, itemsize):
     TY, TX = (-(-size // m) for size in output)
     total = N * TY
     sizes = Cp // n, Op // n, n
-    units, splits = _units(total, groups * total * TX, *sizes, _UNIT_WORK, groups * _UNIT_TILES)
+    units, splits = _units(
+        total, groups * total * TX, *sizes, _UNIT_WORK, groups * _UNIT_TILES, two=2
+    )
     panels = _bounds(Op // n, splits)
     wide = int(np.diff(panels).max()) * n
     most = max(_LEAST, _BUDGET // (36 * (Cp + wide) * itemsize))
