@@ -23,8 +23,6 @@ SMALL = {
     "inception_resnet": 107, "xception": 67, "resnet": 65, "preact": 65, "cifar": 17,
     "densenet": 65, "squeezenet": 65, "mobilenet": 65,
 }  # fmt: skip
-#: so deep that each pass takes long here; the shallower ones have the same blocks
-DEEP = ("cifar_resnet1202_A", "cifar_resnet1202_B", "cifar_preact_resnet1001")
 
 
 def options_of(name):
@@ -95,7 +93,7 @@ def images(name, count, dtype=np.float64):
     return rng.standard_normal((count, *image_of(name))).astype(dtype)
 
 
-@pytest.mark.parametrize("name", [n for n in models.list_models() if n not in DEEP])
+@pytest.mark.parametrize("name", models.list_models())
 def test_logits_and_gradients(name):
     small = {"num_classes": 7}
     if "aux_logits" in options_of(name):
