@@ -54,39 +54,19 @@ def _contestant(cls, options, shape, framework_name, form):
     return Contestant(framework, cls, options, x, labels, memory_format)
 
 
-def _recomputing(runner, together):
-    """The network's stages keep their input alone, every ``together`` blocks, and run again."""
-    net, checkpoint = runner.net, tc.utils.checkpoint.checkpoint
-
-    def in_segments(stage):
-        def forward(x):
-            blocks = list(stage.children())
-            for first in range(0, len(blocks), together):
-                x = checkpoint(tc.nn.Sequential(*blocks[first : first + together]), x)
-            return x
-
-        return forward
-
-    for stage in (net.layer1, net.layer2, net.layer3):
-        stage.forward = in_segments(stage)
-
-
 def _measure(cls, options, shape, framework_name, form, together=0, steps=3):
     """In a process of its own: {'mebibytes', 'seconds' per step}."""
     small = dict(options, depth=8) if "depth" in options else options
+    again = {"recompute": together} if together else {}
     losses = []
-    for segments in {0, together}:
+    for extra in ({}, again) if again else ({},):
         tc.manual_seed(0)
-        runner = _contestant(cls, small, (2, *shape[1:]), framework_name, form)
-        if segments:
-            _recomputing(runner, segments)
+        runner = _contestant(cls, small | extra, (2, *shape[1:]), framework_name, form)
         losses.append([runner.train() for _ in range(2)])
     assert losses[0] == losses[-1], losses  # what is computed again is the same
     del runner
     before = _mark()
-    runner = _contestant(cls, options, shape, framework_name, form)
-    if together:
-        _recomputing(runner, together)
+    runner = _contestant(cls, options | again, shape, framework_name, form)
     began = time.perf_counter()
     for _ in range(steps):
         loss = runner.train()
