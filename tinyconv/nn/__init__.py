@@ -1,18 +1,16 @@
 """Layers, containers, initialisation and the functions behind them."""
 
 from tinyconv.nn import functional, init
-from tinyconv.nn.activations import (
+from tinyconv.nn.containers import ModuleDict, ModuleList, Sequential
+from tinyconv.nn.module import Module, Parameter
+from tinyconv.nn.modules.activation import (
     ELU,
     GELU,
     SELU,
-    CrossEntropyLoss,
     Hardtanh,
-    L1Loss,
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
-    MSELoss,
-    NLLLoss,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -21,24 +19,20 @@ from tinyconv.nn.activations import (
     Softplus,
     Tanh,
 )
-from tinyconv.nn.containers import ModuleDict, ModuleList, Sequential
-from tinyconv.nn.layers import (
+from tinyconv.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d
+from tinyconv.nn.modules.conv import Conv2d
+from tinyconv.nn.modules.dropout import Dropout, Dropout2d
+from tinyconv.nn.modules.flatten import Flatten
+from tinyconv.nn.modules.linear import Identity, Linear
+from tinyconv.nn.modules.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from tinyconv.nn.modules.normalization import LocalResponseNorm
+from tinyconv.nn.modules.padding import ZeroPad2d
+from tinyconv.nn.modules.pooling import (
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
     AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    Dropout,
-    Dropout2d,
-    Flatten,
-    Identity,
-    Linear,
-    LocalResponseNorm,
     MaxPool2d,
-    ZeroPad2d,
 )
-from tinyconv.nn.module import Module, Parameter
 
 __all__ = [
     "ELU", "GELU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool2d", "BatchNorm1d",

@@ -15,10 +15,11 @@ from tinyconv.testing.registry import (  # noqa: F401  (each fills its part of t
 )
 from tinyconv.testing.registry.names import names_in, not_differentiable, public_names
 from tinyconv.testing.registry.survey import Survey, drawn, draws_of, survey
-from tinyconv.testing.registry.table import OPS, Op, register, spelled
+from tinyconv.testing.registry.table import OPS, VALUES, Op, register, register_values, spelled
 
 __all__ = [
     "OPS",
+    "VALUES",
     "Op",
     "Survey",
     "drawn",
@@ -27,6 +28,7 @@ __all__ = [
     "not_differentiable",
     "public_names",
     "register",
+    "register_values",
     "spelled",
     "survey",
 ]

@@ -28,6 +28,8 @@ class Op:
 
 
 OPS: dict[str, Op] = {}
+#: ops without a derivative (integers, bools, places): only what they return is looked at
+VALUES: dict[str, Op] = {}
 
 
 def register(name, *variants, examples=()):
@@ -37,9 +39,18 @@ def register(name, *variants, examples=()):
         variants: strategies of Case.
         examples: Cases that are tried every time, first of all.
     """
-    if name in OPS:
+    _keep(OPS, name, variants, examples)
+
+
+def register_values(name, *variants, examples=()):
+    """Have the values of ``name``, an op without a derivative, compared with its oracle's."""
+    _keep(VALUES, name, variants, examples)
+
+
+def _keep(table, name, variants, examples):
+    if name in OPS or name in VALUES:
         raise ValueError(f"register: {name!r} is there already")
-    OPS[name] = Op(name, variants, tuple(examples))
+    table[name] = Op(name, variants, tuple(examples))
 
 
 def spelled(*sources, **inputs):

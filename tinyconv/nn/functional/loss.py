@@ -9,6 +9,8 @@ from tinyconv.ops.index import gather
 from tinyconv.ops.loss import CrossEntropy, check_range
 from tinyconv.ops.softmax import log_softmax
 
+__all__ = ["cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
+
 
 def _reduced(loss, reduction, op, count=None):
     if reduction == "none":

@@ -1,0 +1,53 @@
+"""Every registered op gives what its oracle, the same op in plain NumPy, gives."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import tinyconv as tc
+from tinyconv.testing.plain import ORACLES, plain
+from tinyconv.testing.registry import OPS, VALUES, names_in
+
+#: ops whose value is chance: their cases are compared by other tests
+RANDOM = {"F.dropout", "F.dropout2d"}
+#: spelled in Python, not called by name: ndarrays have them
+NATIVE = {"Tensor.T", "Tensor.mT", "Tensor.shape", "Tensor.dtype", "Tensor.ndim"}
+ALL = {**OPS, **VALUES}
+
+
+def comparable(case):
+    """Whether the case is written in ops alone, none of them random."""
+    return bool(case.source) and "nn." not in case.source and not RANDOM & names_in(case.source)
+
+
+def compare(case):
+    if not comparable(case):
+        return
+    native = {n for n in names_in(case.source) if n.startswith("Tensor.__")} | NATIVE
+    unknown = {n for n in names_in(case.source) - native if n.count(".") == 1} - set(ORACLES)
+    unknown = {n for n in unknown if n[0] in "tFT" and n.split(".")[0] in ("tc", "F", "Tensor")}
+    assert not unknown, f"no oracle for {sorted(unknown)} in {case}"
+    ours = case.func(*[tc.tensor(x) for x in case.inputs])
+    theirs = plain(case)
+    pairs = zip(ours, theirs) if isinstance(ours, (tuple, list)) else [(ours, theirs)]
+    for y, z in pairs:
+        if not isinstance(y, tc.Tensor):
+            assert y == z, case
+            continue
+        z = np.asarray(z)
+        assert y.shape == z.shape, f"{case}: {y.shape}, the oracle's is {z.shape}"
+        assert (y.dtype.kind in "fc") == (z.dtype.kind in "fc"), f"{case}: {y.dtype}, {z.dtype}"
+        scale = np.abs(z[np.isfinite(z)]).max(initial=1) if z.dtype.kind in "fc" else 1
+        np.testing.assert_allclose(
+            y.array, z, rtol=1e-9, atol=1e-11 * scale, err_msg=str(case)
+        )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_values(name):
+    op = ALL[name]
+    for case in op.examples:
+        compare(case)
+    share = settings(max_examples=max(2, settings().max_examples // (2 * len(op.variants))))
+    for variant in op.variants:
+        share(given(case=variant)(compare))()

@@ -1,0 +1,5 @@
+"""Functions that move pixels: padding."""
+
+from tinyconv.ops.shape import pad
+
+__all__ = ["pad"]
