@@ -26,9 +26,19 @@ from tinyconv.kernels import get_num_threads, set_num_threads
 from tinyconv.nn.functional import log_softmax, softmax
 from tinyconv.ops.arithmetic import (
     add,
-    allclose,
     clamp,
     div,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    pow,
+    remainder,
+    sub,
+    where,
+)
+from tinyconv.ops.compare import (
+    allclose,
     eq,
     equal,
     ge,
@@ -41,15 +51,7 @@ from tinyconv.ops.arithmetic import (
     logical_or,
     logical_xor,
     lt,
-    maximum,
-    minimum,
-    mul,
     ne,
-    neg,
-    pow,
-    remainder,
-    sub,
-    where,
 )
 from tinyconv.ops.creation import (
     arange,
@@ -67,9 +69,35 @@ from tinyconv.ops.creation import (
     zeros,
     zeros_like,
 )
-from tinyconv.ops.index import gather, index_select, masked_fill
+from tinyconv.ops.index import (
+    argwhere,
+    diagonal,
+    gather,
+    index_select,
+    masked_select,
+    narrow,
+    nonzero,
+    select,
+    take,
+    take_along_dim,
+)
 from tinyconv.ops.join import cat, chunk, split, stack, unbind
-from tinyconv.ops.linalg import matmul
+from tinyconv.ops.einsum import einsum
+from tinyconv.ops.linalg import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    dot,
+    matmul,
+    mm,
+    mv,
+    outer,
+    vdot,
+)
+from tinyconv.ops.products import cross, inner, kron, matrix_power, tensordot, trace
 from tinyconv.ops.pointwise import (
     abs,
     cos,
@@ -117,6 +145,22 @@ from tinyconv.ops.reduce import (
     sum,
     var,
 )
+from tinyconv.ops.scatter import (
+    bincount,
+    diagonal_scatter,
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    masked_fill,
+    masked_scatter,
+    put,
+    scatter,
+    scatter_add,
+    scatter_reduce,
+    select_scatter,
+    slice_scatter,
+)
 from tinyconv.ops.shape import (
     clone,
     flatten,
@@ -138,7 +182,7 @@ uint8, int8, int16 = (_np.dtype(name) for name in ("uint8", "int8", "int16"))
 int = int32 = _np.dtype(_np.int32)
 long = int64 = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
-mm = bmm = matmul
+ger = outer
 clip = clamp
 
 #: loaded when they are first looked at, so that ``import tinyconv`` stays short

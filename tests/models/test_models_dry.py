@@ -11,8 +11,19 @@ from tinyconv import nn
 from tinyconv.kernels import Window
 from tinyconv.models import dry
 from tinyconv.models.trace import trace
-from tinyconv.ops import arithmetic, conv, join, linalg, lrn, norm, pointwise, pool, random, reduce
-from tinyconv.ops import shape as shape_ops
+from tinyconv.ops import (
+    arithmetic,
+    conv,
+    join,
+    linalg,
+    lrn,
+    norm,
+    pad,
+    pointwise,
+    pool,
+    random,
+    reduce,
+)
 from tinyconv.ops.pool import adaptive_windows
 
 X, Y = [2, 4, 9, 7], [2, 4, 1, 7]
@@ -38,7 +49,7 @@ CASES = {
     arithmetic.Mul: ([X, Y], {}),
     reduce.Sum: ([X, (1, 3), False], {}),
     join.Cat: ([X, [2, 3, 9, 7]], {"dim": 1}),
-    shape_ops.Pad: ([X, ((0, 0), (0, 1), (2, 3), (-1, 4)), 0.0], {}),
+    pad.Pad: ([X, ((0, 0), (0, 1), (2, 3), (-1, 4)), 0.0], {}),
     random.Dropout: ([X, 0.5, (2, 4, 1, 1)], {}),
 }
 

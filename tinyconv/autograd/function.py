@@ -7,11 +7,12 @@ import numpy as np
 
 from tinyconv.autograd.deferred import Deferred, Later, defer
 from tinyconv.autograd.modes import state
-from tinyconv.autograd.tensor import Tensor, from_edge, meta, record_edges
+from tinyconv.autograd.tensor import Tensor, from_edge, meta
 from tinyconv.kernels.memory import is_new
 
 #: nodes are numbered as they are recorded: the order of the walk (see ``autograd.backward``)
 _number = itertools.count()
+_wrap = Tensor._wrap.__func__  # the binding of a classmethod costs as much as some ops
 
 
 class Function:
@@ -92,58 +93,57 @@ class Function:
     @classmethod
     def apply(cls, *args, **options):
         """Run ``forward`` on the arrays behind ``args`` and record the node."""
-        node = cls()
-        for name in options:
-            if isinstance(options[name], Tensor):
-                raise TypeError(
-                    f"{cls.__name__}.apply: {name}= is a Tensor; give tensors by position, options "
-                    "by name have no gradient"
-                )
+        # one loop and no call that can be spared: for a small op this is what it costs
+        if options:
+            _check_options(cls, options)
+        detector, recording = state.detector, state.grad_enabled
         if state.saver is not None:
             state.saver.watch(args)
-        detector = state.detector
-        fuses = cls.fuses and detector is None
-        arrays = []
+        node, arrays, edges, needs, recorded = cls(), [], [], [], False
         for a in args:
+            edge = None
             if isinstance(a, Tensor):
-                a = a._later if fuses and type(a) is Deferred else a.array
+                if recording and a._requires_grad:
+                    edge = (a, 0) if a.grad_fn is None else (a.grad_fn, a.output_nr)
+                    recorded = True
+                a = a._later if type(a) is Deferred and cls.fuses and not detector else a.array
             arrays.append(a)
-        edges = record_edges(args) if state.grad_enabled else None
-        if edges is None:
-            node.needs_input_grad = (False,) * len(args)
-        else:
-            node.needs_input_grad = tuple([edge is not None for edge in edges])
-
+            edges.append(edge)
+            needs.append(edge is not None)
+        node.needs_input_grad = tuple(needs)
         if detector is None:
             results = cls.forward(node, *arrays, **options)
         else:
             results = detector.forward(node, arrays, options)
-
-        several = isinstance(results, tuple)
-        if not several:
-            results = (results,)
-        outputs = []
-        for result in results:
-            outputs.append(_as_output(cls, result, args, arrays))
-        if edges is not None:
-            node._record(edges, args, arrays, results, outputs)
-        return tuple(outputs) if several else outputs[0]
+        if isinstance(results, tuple):
+            outputs = tuple([_as_output(cls, result, args, arrays) for result in results])
+            if recorded:
+                node._record(edges, args, arrays, results, outputs)
+            return outputs
+        output = _as_output(cls, results, args, arrays)
+        if recorded:
+            dtype = results.dtype
+            node.number, node.edges = next(_number), edges
+            node.output_meta = ((results.shape, dtype),)
+            if dtype.kind in "fc" and not node._non_differentiable:
+                output.grad_fn, output._requires_grad = node, True
+            if node._to_save:
+                node._keep(args, arrays, (results,), (output,))
+        return output
 
     def _record(self, edges, args, arrays, results, outputs):
         self.number, self.edges = next(_number), edges
+        self.output_meta = [(result.shape, result.dtype) for result in results]
         fixed = [id(a) for a in self._non_differentiable]
-        metas = []
         for i, (result, y) in enumerate(zip(results, outputs)):
-            dtype = result.dtype
-            metas.append((result.shape, dtype))
-            if dtype.kind in "fc" and id(result) not in fixed:
+            if result.dtype.kind in "fc" and id(result) not in fixed:
                 y.grad_fn, y.output_nr, y._requires_grad = self, i, True
-        self.output_meta = metas
+        self._keep(args, arrays, results, outputs)
+
+    def _keep(self, args, arrays, results, outputs):
         self._saved = saved = []
         for a in self._to_save:
-            if a is not None:
-                a = self._save(a, args, arrays, results, outputs)
-            saved.append(a)
+            saved.append(None if a is None else self._save(a, args, arrays, results, outputs))
         self._to_save = self._non_differentiable = ()
 
     def _save(self, array, args, arrays, results, outputs):
@@ -229,25 +229,38 @@ def _shape_of(array):
 
 
 def _as_output(cls, array, args, arrays):
-    if not isinstance(array, np.ndarray):
-        if isinstance(array, Later):
-            return defer(array)
-        if not isinstance(array, np.generic):
-            raise TypeError(
-                f"{cls.__name__}.forward returned {type(array).__name__}; it works on NumPy arrays "
-                "and returns one, or a tuple of them"
-            )
-        array = np.asarray(array)
-    if is_new(array):
-        for i, given in enumerate(arrays):
-            if given is array and isinstance(args[i], Tensor):
-                return Tensor._wrap(array[...], args[i]._counter)
-        return Tensor._wrap(array)
-    # a view of an input shares its memory, and so its version counter
+    if type(array) is np.ndarray and array.base is None:  # as most are
+        for given in arrays:
+            if given is array:
+                break
+        else:
+            return _wrap(Tensor, array)
+    elif isinstance(array, Later):
+        return defer(array)
+    elif not isinstance(array, (np.ndarray, np.generic)):
+        raise TypeError(
+            f"{cls.__name__}.forward returned {type(array).__name__}; it works on NumPy arrays "
+            "and returns one, or a tuple of them"
+        )
+    array = np.asarray(array)
+    fresh = is_new(array)
     for a, given in zip(args, arrays):
-        if isinstance(a, Tensor) and np.may_share_memory(array, given):
-            return Tensor._wrap(array[...] if array is given else array, a._counter)
+        if isinstance(a, Tensor):
+            if given is array:
+                return Tensor._wrap(array[...], a._counter)
+            # a view of an input shares its memory, and so its version counter
+            if not fresh and np.may_share_memory(array, given):
+                return Tensor._wrap(array, a._counter)
     return Tensor._wrap(array)
+
+
+def _check_options(cls, options):
+    for name in options:
+        if isinstance(options[name], Tensor):
+            raise TypeError(
+                f"{cls.__name__}.apply: {name}= is a Tensor; give tensors by position, options "
+                "by name have no gradient"
+            )
 
 
 def once_differentiable(backward):

@@ -16,6 +16,7 @@ _DTYPES = frozenset(
     np.dtype(name) for name in "float32 float64 bool uint8 int8 int16 int32 int64".split()
 )
 _default_dtype = np.dtype(np.float32)
+_new = object.__new__
 
 
 def set_default_dtype(dtype) -> None:
@@ -59,6 +60,13 @@ def check_dtype(dtype):
         f"Tensor: dtype {dtype} is not supported; tinyconv computes in float32 and float64, "
         "with integers as indices and bool as masks"
     )
+
+
+def shared(counter):
+    """The version counter, marked as one of memory that several have been given."""
+    if len(counter) == 1:
+        counter.append(True)
+    return counter
 
 
 class Tensor:
@@ -106,15 +114,20 @@ class Tensor:
         self.grad_fn = None
         self.output_nr = 0
         self._requires_grad = False
-        self._counter = [0] if counter is None else counter
+        self._counter = [0] if counter is None else shared(counter)
         self._hooks = None
         self._retains = False
 
     @classmethod
     def _wrap(cls, array, counter=None):
         """A Tensor on ``array`` without any check; ``counter`` is shared by aliases."""
-        self = cls.__new__(cls)
-        self._init(array, counter)
+        # ``_init`` written out: every op makes a Tensor here
+        self = _new(cls)
+        self.array = array
+        self._grad = self.grad_fn = self._hooks = None
+        self.output_nr = 0
+        self._requires_grad = self._retains = False
+        self._counter = [0] if counter is None else shared(counter)
         return self
 
     # -- what it is -----------------------------------------------------------------
@@ -175,7 +188,7 @@ class Tensor:
         settle()
         self._bump()  # for graphs that saved the old values
         other = value if isinstance(value, Tensor) else Tensor(value)
-        self.array, self._counter = other.array[...], other._counter
+        self.array, self._counter = other.array[...], shared(other._counter)
 
     def numpy(self):
         """The values as an ndarray on the same memory.
@@ -189,6 +202,7 @@ class Tensor:
                 "use .detach().numpy()"
             )
         settle()  # what is given away may be written into
+        shared(self._counter)
         return self.array
 
     def __array__(self, dtype=None, copy=None):
@@ -290,21 +304,6 @@ class RemovableHandle:
 
     def __exit__(self, *exc):
         self.remove()
-
-
-def record_edges(args):
-    """Where the gradient of each of ``args`` flows: (node, output number), (leaf, 0) or None.
-
-    None in place of all if there is none.
-    """
-    edges, found = [], False
-    for a in args:
-        if isinstance(a, Tensor) and a._requires_grad:
-            found = True
-            edges.append((a, 0) if a.grad_fn is None else (a.grad_fn, a.output_nr))
-        else:
-            edges.append(None)
-    return edges if found else None
 
 
 def meta(node, output_nr):

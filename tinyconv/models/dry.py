@@ -20,11 +20,11 @@ from tinyconv.ops import (
     linalg,
     lrn,
     norm,
+    pad,
     pointwise,
     pool,
     random,
     reduce,
-    shape,
 )
 from tinyconv.ops.random import get_rng_state, set_rng_state
 
@@ -132,7 +132,7 @@ RULES = {
     norm.RunningNorm: _running_norm, lrn.LocalResponseNorm: _response_norm, pointwise.Relu: _relu,
     arithmetic.Clamp: _clamp, pool.MaxPool2d: _max_pool, pool.AvgPool2d: _avg_pool,
     pool.PlaneGather: _gather, arithmetic.Add: _add, arithmetic.Sub: _add, arithmetic.Mul: _mul,
-    reduce.Sum: _sum, join.Cat: _cat, shape.Pad: _pad, random.Dropout: _dropout,
+    reduce.Sum: _sum, join.Cat: _cat, pad.Pad: _pad, random.Dropout: _dropout,
 }  # fmt: skip
 
 

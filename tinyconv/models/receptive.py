@@ -22,9 +22,10 @@ from tinyconv.ops.conv import Conv2d
 from tinyconv.ops.index import GetItem
 from tinyconv.ops.join import Split
 from tinyconv.ops.linalg import Linear, Matmul
+from tinyconv.ops.pad import Pad
 from tinyconv.ops.pool import AvgPool2d, MaxPool2d, PlaneGather, adaptive_windows
 from tinyconv.ops.reduce import Amax, Sum
-from tinyconv.ops.shape import Pad, Permute, Reshape
+from tinyconv.ops.shape import Permute, Reshape
 from tinyconv.ops.softmax import LogSoftmax, Softmax
 
 

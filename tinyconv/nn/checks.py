@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from tinyconv.autograd import Tensor
 from tinyconv.kernels.geometry import pair
 from tinyconv.ops.common import float_tensor
-from tinyconv.ops.shape import unsqueeze
+from tinyconv.ops.shape import reshape, unsqueeze
 
 
 def images(input, op):
@@ -16,6 +17,30 @@ def images(input, op):
     if ndim == 3:
         return unsqueeze(x, 0), True
     raise ValueError(f"{op}: wants (N, C, H, W) or (C, H, W), got shape {list(x.shape)}")
+
+
+def signals(input, op):
+    """The batch (N, C, L) as images (N, C, 1, L), and whether it was given without N."""
+    x = float_tensor(input, op)
+    if x.ndim == 3:
+        return unsqueeze(x, 2), False
+    if x.ndim == 2:
+        return reshape(x, (1, x.shape[0], 1, x.shape[1])), True
+    raise ValueError(f"{op}: wants (N, C, L) or (C, L), got shape {list(x.shape)}")
+
+
+def along(op, **arguments):
+    """Arguments of a window along one axis, a whole number or a sequence of one each, as what
+    they are for (1, L): {name: (identity, number)}."""
+    return {name: _beside(op, name, value) for name, value in arguments.items()}
+
+
+def _beside(op, name, value):
+    if isinstance(value, (tuple, list)):
+        if len(value) != 1:
+            raise ValueError(f"{op}: {name}={tuple(value)}: wants 1 number, got {len(value)}")
+        value = value[0]
+    return value if isinstance(value, str) else (0 if "padding" in name else 1, value)
 
 
 def one_dtype(op, x, *others):
@@ -32,29 +57,37 @@ def one_dtype(op, x, *others):
     return (x, *others)
 
 
-def check_filters(input, w, bias, channels, groups):
-    """Raise unless the filters ``w`` can be applied to the images, which have ``channels``."""
+def check_filters(op, input, w, bias, channels, groups, transposed=False):
+    """Raise unless the filters ``w`` can be applied to ``input``, which has ``channels``.
+
+    They are (O, C / groups, ...), those of a transposed convolution (C, O / groups, ...).
+    """
     shape = w.shape
 
     def shapes():
         return f"input of shape {list(input.shape)}, weight of shape {list(shape)}"
 
-    if len(shape) != 4:
+    axes = 1 if op.endswith("1d") else 2
+    if len(shape) != axes + 2:
+        sizes = "C, O / groups" if transposed else "O, C / groups"
         raise ValueError(
-            f"conv2d: weight must have 4 dimensions (O, C / groups, kh, kw); {shapes()}"
+            f"{op}: weight must have {axes + 2} dimensions ({sizes}, "
+            f"{'kh, kw' if axes == 2 else 'k'}); {shapes()}"
         )
-    O, Cg = shape[:2]
-    if groups < 1 or O % groups:
-        raise ValueError(f"conv2d: groups={groups} must divide the {O} output channels; {shapes()}")
-    if O == 0 or Cg == 0:
-        raise ValueError(f"conv2d: there must be at least one channel in and out; {shapes()}")
-    if channels != Cg * groups:
+    own, shared = shape[:2]
+    if groups < 1 or own % groups:
+        way = "input" if transposed else "output"
+        raise ValueError(f"{op}: groups={groups} must divide the {own} {way} channels; {shapes()}")
+    if own == 0 or (transposed and shared == 0):
+        raise ValueError(f"{op}: there must be at least one channel in and out; {shapes()}")
+    O, C = (shared * groups, own) if transposed else (own, shared * groups)
+    if channels != C:
         raise ValueError(
-            f"conv2d: input has {channels} channels (shape {list(input.shape)}), weight wants "
-            f"{Cg * groups} (shape {list(shape)}, groups={groups})"
+            f"{op}: input has {channels} channels (shape {list(input.shape)}), weight wants "
+            f"{C} (shape {list(shape)}, groups={groups})"
         )
     if bias is not None and bias.shape != (O,):
-        raise ValueError(f"conv2d: bias of shape {list(bias.shape)} must be [{O}]; {shapes()}")
+        raise ValueError(f"{op}: bias of shape {list(bias.shape)} must be [{O}]; {shapes()}")
 
 
 def check_fits(op, window, image, output):
@@ -94,12 +127,35 @@ def check_pool(op, window, image, ceil_mode):
     return output
 
 
+def check_places(op, input, indices, image):
+    """Raise unless ``indices`` are places in planes of that size for the values ``input``."""
+    if not isinstance(indices, Tensor) or indices.dtype != np.int64:
+        found = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
+        raise TypeError(f"{op}: indices must be an int64 Tensor, got {found}")
+    if indices.shape != input.shape:
+        raise ValueError(
+            f"{op}: indices of shape {list(indices.shape)} must have the shape of the input, "
+            f"{list(input.shape)}"
+        )
+    if 0 in input.shape[-2:] or min(image) < 1:
+        raise ValueError(
+            f"{op}: input of shape {list(input.shape)} and a result of {image[0]} x {image[1]} "
+            "must have pixels"
+        )
+    places = indices.array
+    if places.size and not 0 <= places.min() <= places.max() < image[0] * image[1]:
+        raise ValueError(
+            f"{op}: indices from {places.min()} to {places.max()} reach outside the result's planes "
+            f"of {image[0]} x {image[1]}"
+        )
+
+
 def grid(x, output_size, op):
     if isinstance(output_size, (tuple, list)) and None in output_size:
         output_size = tuple(
             n if given is None else given for given, n in zip(output_size, x.shape[2:])
         )
-    output = x.shape[2:] if output_size is None else pair(output_size, op, "output_size", 1)
+    output = x.shape[2:] if output_size is None else pair(output_size, op, "output_size", 0)
     if 0 in x.shape[2:]:
         raise ValueError(f"{op}: an image of {x.shape[2]} x {x.shape[3]} has no pixels to pool")
     return output

@@ -16,7 +16,18 @@ from tinyconv.autograd import Tensor
 from tinyconv.nn import functional as F
 from tinyconv.onnx import convolutions
 from tinyconv.onnx.node import Unsupported, ints
-from tinyconv.ops import arithmetic, index, join, linalg, pointwise, reduce, shape, softmax
+from tinyconv.ops import (
+    activations,
+    arithmetic,
+    compare,
+    index,
+    join,
+    linalg,
+    pointwise,
+    reduce,
+    shape,
+    softmax,
+)
 
 
 def plain(function):
@@ -351,15 +362,15 @@ OPERATORS = {
     "Max": _several(arithmetic.maximum),
     "Min": _several(arithmetic.minimum),
     "Where": plain(arithmetic.where),
-    "Equal": plain(arithmetic.eq),
-    "Greater": plain(arithmetic.gt),
-    "GreaterOrEqual": plain(arithmetic.ge),
-    "Less": plain(arithmetic.lt),
-    "LessOrEqual": plain(arithmetic.le),
-    "And": plain(arithmetic.logical_and),
-    "Or": plain(arithmetic.logical_or),
-    "Xor": plain(arithmetic.logical_xor),
-    "Not": plain(arithmetic.logical_not),
+    "Equal": plain(compare.eq),
+    "Greater": plain(compare.gt),
+    "GreaterOrEqual": plain(compare.ge),
+    "Less": plain(compare.lt),
+    "LessOrEqual": plain(compare.le),
+    "And": plain(compare.logical_and),
+    "Or": plain(compare.logical_or),
+    "Xor": plain(compare.logical_xor),
+    "Not": plain(compare.logical_not),
     "Clip": _clip,
     "Relu": plain(F.relu),
     "LeakyRelu": _leaky_relu,
@@ -367,7 +378,7 @@ OPERATORS = {
     "Elu": _elu,
     "Selu": _selu,
     "Gelu": _gelu,
-    "Softplus": plain(lambda x: -pointwise.logsigmoid(-x)),
+    "Softplus": plain(lambda x: -activations.logsigmoid(-x)),
     "Softsign": plain(lambda x: x / (1 + x.abs())),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": plain(lambda x: x * arithmetic.clamp(x / 6 + 0.5, 0, 1)),

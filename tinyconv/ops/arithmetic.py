@@ -1,24 +1,32 @@
-"""Arithmetic with two operands, comparison, and choice between tensors.
+"""Arithmetic with two operands, and choice between tensors.
 
-Primitives (own derivative): add, sub, mul, div, neg, pow, remainder, rounded division,
-maximum, minimum, where, clamp. Comparisons have no gradient.
+Primitives (own derivative): add, sub, mul, div, neg, pow, remainder, fmod, rounded division,
+maximum, minimum, where, clamp. Composed: rsub, floor_divide, clamp to tensors.
 """
 
 import numpy as np
 
-from tinyconv.autograd import Function, Tensor
+from tinyconv.autograd import Function, Tensor, get_default_dtype
 from tinyconv.autograd.deferred import Deferred, Later
 from tinyconv.kernels.addition import add as add_arrays
 from tinyconv.kernels.complex_step import analytic, joined
-from tinyconv.ops.common import as_tensor, larger, operands, quiet, smaller
+from tinyconv.ops.common import as_tensor, common_dtype, larger, operands, quiet, smaller
+from tinyconv.ops.compare import isnan
 
 _multiply, _divide, _square = map(analytic, (np.multiply, np.divide, np.square))
+
+
+def nothing(gy):
+    """The cotangent of what is constant almost everywhere: 0, be ``gy`` infinite or NaN."""
+    return Tensor(np.zeros(gy.shape, gy.dtype))
 
 
 class Add(Function):
     fuses = True
 
     def forward(ctx, a, b):
+        if not (isinstance(a, Later) or isinstance(b, Later)):
+            return add_arrays(a, b)
         for later, other in ((a, b), (b, a)):
             if isinstance(later, Later):
                 both = later.plus(_known(other))
@@ -90,19 +98,22 @@ class RoundedDiv(Function):
         return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))  # floats would round
 
     def backward(ctx, gy):
-        return gy * 0, gy * 0
+        return nothing(gy), nothing(gy)
 
 
 class Remainder(Function):
     """a - b floor(a / b)."""
 
+    values = np.remainder
+
     @quiet
     def forward(ctx, a, b):
-        quotient = np.floor_divide(a.real, b.real)
+        y = type(ctx).values(a.real, b.real)
+        if a.dtype.kind in "biu":
+            return y
+        quotient = ctx.rounded(a.real / b.real) if ctx.exact else np.floor_divide(a.real, b.real)
         ctx.save_for_backward(quotient)
-        if a.dtype.kind == "c":
-            return joined(np.remainder(a.real, b.real), a.imag - quotient * b.imag)
-        return np.remainder(a, b)
+        return y if a.dtype.kind == "f" else joined(y, a.imag - quotient * b.imag)
 
     def backward(ctx, gy):
         (quotient,) = ctx.saved_tensors
@@ -206,13 +217,6 @@ class Clamp(Function):
     def backward(ctx, gy):
         (inside,) = ctx.saved_tensors
         return where(inside, gy, Tensor(np.zeros((), gy.dtype)))
-
-
-class Comparison(Function):
-    """A mask, by a NumPy function of two arrays; an op so that traces see it."""
-
-    def forward(ctx, a, b, ufunc):
-        return ufunc(a.real, b.real)
 
 
 def add(input, other, *, alpha=1) -> Tensor:
@@ -322,69 +326,3 @@ def clamp(input, min=None, max=None) -> Tensor:
 
 def _raw(x):
     return x.array if isinstance(x, Tensor) else x
-
-
-def _comparison(name, ufunc):
-    def compare(input, other):
-        a, b = operands(input, other, name)
-        if name.startswith("bitwise") and a.dtype.kind not in "biu":
-            raise TypeError(f"{name}: wants bool or integer tensors, got {a.dtype}")
-        return Comparison.apply(a, b, ufunc)
-
-    compare.__name__ = compare.__qualname__ = name
-    compare.__doc__ = f"Elementwise ``{name}``; no gradient."
-    return compare
-
-
-eq = _comparison("eq", np.equal)
-ne = _comparison("ne", np.not_equal)
-lt = _comparison("lt", np.less)
-le = _comparison("le", np.less_equal)
-gt = _comparison("gt", np.greater)
-ge = _comparison("ge", np.greater_equal)
-logical_and = _comparison("logical_and", np.logical_and)
-logical_or = _comparison("logical_or", np.logical_or)
-logical_xor = _comparison("logical_xor", np.logical_xor)
-bitwise_and = _comparison("bitwise_and", np.bitwise_and)
-bitwise_or = _comparison("bitwise_or", np.bitwise_or)
-bitwise_xor = _comparison("bitwise_xor", np.bitwise_xor)
-
-
-def logical_not(input) -> Tensor:
-    """Elementwise not, as a bool tensor."""
-    return Tensor(np.logical_not(as_tensor(input, "logical_not").array.real))
-
-
-def bitwise_not(input) -> Tensor:
-    """Elementwise not: of bools logical, of integers bit by bit."""
-    x = as_tensor(input, "bitwise_not")
-    if x.dtype.kind not in "biu":
-        raise TypeError(f"bitwise_not: wants a bool or integer tensor, got {x.dtype}")
-    return Tensor(np.invert(x.array))
-
-
-def isnan(input) -> Tensor:
-    """Where the values are NaN."""
-    return Tensor(np.isnan(as_tensor(input, "isnan").array.real))
-
-
-def isfinite(input) -> Tensor:
-    """Where the values are neither NaN nor infinite."""
-    return Tensor(np.isfinite(as_tensor(input, "isfinite").array.real))
-
-
-def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
-    """Whether |input - other| <= atol + rtol |other| everywhere.
-
-    >>> import tinyconv as tc
-    >>> tc.allclose(tc.tensor([1.0]), tc.tensor([1.0 + 1e-7]))
-    True
-    """
-    a, b = as_tensor(input, "allclose"), as_tensor(other, "allclose")
-    return bool(np.allclose(a.array.real, b.array.real, rtol=rtol, atol=atol, equal_nan=equal_nan))
-
-
-def equal(input, other) -> bool:
-    """Whether shapes and all values are the same."""
-    a, b = as_tensor(input, "equal"), as_tensor(other, "equal")
-    return bool(np.array_equal(a.array.real, b.array.real))

@@ -71,10 +71,17 @@ def operands(a, b, op, floating=False):
     Operands that record are expanded, so no op has to undo broadcasting: ``expand``'s
     gradient does. The others stay small; NumPy broadcasts them on the way.
     """
+    # the two usual cases first: alike, and a tensor of floats with a number
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.dtype == b.dtype and a.shape == b.shape:
-            if not floating or a.dtype.kind in "fc":
-                return a, b
+        # what waits tells its shape without its array
+        x, y = (a.array, b.array) if type(a) is type(b) is Tensor else (a, b)
+        dtype = x.dtype
+        if dtype == y.dtype and x.shape == y.shape and (not floating or dtype.kind in "fc"):
+            return a, b
+    elif type(b) in (float, int) and isinstance(a, Tensor) and a.dtype.kind == "f":
+        return a, np.asarray(b, a.dtype)
+    elif type(a) in (float, int) and isinstance(b, Tensor) and b.dtype.kind == "f":
+        return np.asarray(a, b.dtype), b
     a, b = _operand(a, op), _operand(b, op)
     dtype = common_dtype(a, b)
     if floating and category(dtype) < _FLOAT:

@@ -1,97 +1,179 @@
-"""Real writes into a tensor's memory: for leaves without grad and under ``no_grad``.
+"""Changing a tensor itself: real writes into memory, or, while recording, a new past.
 
-Each bumps the version, so that a graph which saved the old values raises instead of using
-the new ones. While recording, values never change: ``y += x`` makes a new ``y``.
+Without recording (a leaf without grad, or under ``no_grad``) values are written into the tensor's
+memory and its version is bumped, so that a graph which saved the old values raises instead of
+using the new ones.
+
+Recorded values never change. There the op without the underscore is recorded, and the tensor
+itself becomes its result: whoever holds the tensor sees the new values, and who saved the old ones
+keeps them. That is only the same thing if no other tensor or array looks at the old memory; if one
+does, it raises.
+
+All composed: each is the op without the underscore.
 """
+
+import sys
+import weakref
 
 import numpy as np
 
 from tinyconv.autograd import Tensor, is_grad_enabled
 from tinyconv.autograd.deferred import Deferred
-from tinyconv.autograd.modes import settle
-from tinyconv.ops import arithmetic, pointwise
+from tinyconv.autograd.modes import settle, state
+from tinyconv.ops import arithmetic
+from tinyconv.ops.arithmetic import where
 from tinyconv.ops.common import category
-from tinyconv.ops.index import plain_index
+from tinyconv.ops.index import Assign, plain_index, steps
 from tinyconv.ops.random import below_one, stream
 
+_alone = Tensor(0.0)
+#: the count of references to a version counter or array that one tensor alone holds
+_HELD_ONCE = sys.getrefcount(_alone._counter)
 
-def check_writable(x, op, *others):
-    """Raise if a write to ``x`` would be missing from the graph."""
-    if not is_grad_enabled():
-        return
-    if x.requires_grad:
+
+def _records(x, *others):
+    return is_grad_enabled() and (
+        x.requires_grad or any(isinstance(y, Tensor) and y.requires_grad for y in others)
+    )
+
+
+def _check_changeable(x, op):
+    """Raise if ``x`` can not become the result of a recorded op."""
+    if x.requires_grad and x.is_leaf:
         raise RuntimeError(
             f"{op}: a leaf tensor that requires grad is changed in place; do it under no_grad()"
-            if x.is_leaf
-            else f"{op}: the tensor was recorded by {x.grad_fn.name}, and recorded values do not "
-            f"change; write the op without the underscore and bind its result"
         )
-    if any(isinstance(y, Tensor) and y.requires_grad for y in others):
+    if is_seen(x):
         raise RuntimeError(
-            f"{op}: the value requires grad, but a write into memory cannot be recorded; use an "
-            "op that returns a new tensor (where, cat, masked_fill), or no_grad()"
+            f"{op}: a tensor is changed while {_past(x)} is recorded, but it is a view, or a "
+            f"view, detached tensor or array on its memory is in use, and would have to change "
+            f"with it; write the op without the underscore and bind its result, or .clone() first"
         )
 
 
-def write(x, value, op):
+def _past(x):
+    return "a value" if x.grad_fn is None else f"its value from {x.grad_fn.name}"
+
+
+def is_seen(x):
+    """Whether a tensor or array other than ``x`` looks at its memory.
+
+    Nodes that saved it do not count: they hold the values.
+    """
+    if type(x) is Deferred:
+        return False  # it has no memory yet
+    if len(x._counter) > 1:  # it was given away once: who still has it?
+        if sys.getrefcount(x._counter) > _HELD_ONCE or sys.getrefcount(x.array) > _HELD_ONCE:
+            return True
+    return x.array.base is not None and sys.getrefcount(x.array.base) > _HELD_ONCE
+
+
+def _become(x, result, op):
+    """Make ``x`` the tensor that ``result`` is, in the shape and dtype of ``x``."""
+    _check_fit(x, result.dtype, result.shape, op)
+    if result.shape != x.shape:
+        result = result.expand(x.shape)
+    if result.dtype != x.dtype:
+        result = result.to(x.dtype)
+    if x.requires_grad and not result.requires_grad:
+        result = where(True, result, x)  # as far as gradients go, a zero times x
+    return _rebind(x, result)
+
+
+def _rebind(x, result):
+    if result is x:
+        return x
+    retained = x._retains
+    if retained:
+        x.grad_fn.retains[x.output_nr] = [
+            ref for ref in x.grad_fn.retains[x.output_nr] if ref() is not x
+        ]
+        x._retains = False
+    if type(result) is Deferred and type(x) in (Tensor, Deferred):
+        if type(x) is Tensor:
+            del x.array
+            x.__class__ = Deferred
+            state.waiting.append(weakref.ref(x))
+        x._later = result._later
+    else:
+        array = result.array
+        if type(x) is Deferred:
+            x.__class__, x._later = Tensor, None
+        x.array = array
+    x._counter, x.grad_fn, x.output_nr = result._counter, result.grad_fn, result.output_nr
+    x._requires_grad = result._requires_grad
+    if retained and x._requires_grad:
+        x.retain_grad()
+    return x
+
+
+def _check_fit(x, dtype, size, op):
+    if category(dtype) > category(x.dtype):
+        raise RuntimeError(f"{op}: a result of {dtype} cannot be written into {x.dtype}")
+    if len(size) > x.ndim or np.broadcast_shapes(size, x.shape) != x.shape:
+        raise RuntimeError(f"{op}: a value of shape {list(size)} does not fit into {list(x.shape)}")
+
+
+def _write(x, value, op):
     """x[...] = value; the dtype of x stays."""
     value = value.array if isinstance(value, Tensor) else np.asarray(value)
-    if category(value.dtype) > category(x.dtype):
-        raise RuntimeError(f"{op}: a result of {value.dtype} cannot be written into {x.dtype}")
-    if not x.array.flags.writeable:
-        raise RuntimeError(f"{op}: the tensor's memory is read-only or expanded; .clone() it first")
-    if value.ndim > x.ndim or np.broadcast_shapes(value.shape, x.shape) != x.shape:
-        raise RuntimeError(
-            f"{op}: a value of shape {list(value.shape)} does not fit into {list(x.shape)}"
-        )
+    _check_fit(x, value.dtype, value.shape, op)
+    _check_memory(x, op)
     settle()
     x.array[...] = value
     x._bump()
     return x
 
 
-def _in_place(name, function):
-    def method(self, *args, **kwargs):
-        check_writable(self, name, *args, *kwargs.values())
-        return write(self, function(self.detach(), *args, **kwargs), name)
+def _check_memory(x, op):
+    if not x.array.flags.writeable:
+        raise RuntimeError(f"{op}: the tensor's memory is read-only or expanded; .clone() it first")
 
-    method.__name__ = name
-    method.__doc__ = f"``{name[:-1]}``, written into the tensor itself."
+
+def in_place(name, function):
+    """The method ``name``: ``function``, whose result the tensor itself becomes."""
+
+    def method(self, *args, **kwargs):
+        if _records(self, *args, *kwargs.values()):
+            _check_changeable(self, name)
+            return _become(self, function(self, *args, **kwargs), name)
+        return _write(self, function(self.detach(), *args, **kwargs), name)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"``{name[:-1]}``; the tensor itself becomes the result."
     return method
 
 
-def zero_(self):
-    """Write zeros."""
-    return fill_(self, 0)
+#: ops that get a spelling in place, if there is one without the underscore
+NAMES = """
+    abs_ absolute_ acos_ acosh_ add_ addbmm_ addcdiv_ addcmul_ addmm_ addmv_ addr_ arccos_ arccosh_
+    arcsin_ arcsinh_ arctan_ arctan2_ arctanh_ asin_ asinh_ atan_ atan2_ atanh_ baddbmm_
+    bitwise_and_ bitwise_left_shift_ bitwise_not_ bitwise_or_ bitwise_right_shift_ bitwise_xor_
+    ceil_ clamp_ clamp_max_ clamp_min_ clip_ copysign_ cos_ cosh_ cumprod_ cumsum_ deg2rad_
+    digamma_ div_ divide_ eq_ erf_ erfc_ erfinv_ exp_ exp2_ expm1_ fix_ float_power_ floor_
+    floor_divide_ fmod_ frac_ gcd_ ge_ greater_ greater_equal_ gt_ heaviside_ hypot_ index_add_
+    index_copy_ index_fill_ index_put_ lcm_ ldexp_ le_ lerp_ less_ less_equal_ lgamma_ log_ log10_
+    log1p_ log2_ logical_and_ logical_not_ logical_or_ logical_xor_ logit_ lt_ masked_fill_
+    masked_scatter_ mul_ multiply_ nan_to_num_ ne_ neg_ negative_ nextafter_ not_equal_ pow_
+    rad2deg_ reciprocal_ relu_ remainder_ renorm_ round_ rsqrt_ scatter_ scatter_add_
+    scatter_reduce_ sgn_ sigmoid_ sign_ sin_ sinc_ sinh_ sqrt_ square_ sub_ subtract_ tan_ tanh_
+    tril_ triu_ true_divide_ trunc_ xlogy_
+"""
+#: those that change how memory is looked at, and not the memory
+VIEWS = "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_"
 
 
-def fill_(self, value):
-    """Write one value everywhere."""
-    check_writable(self, "fill_", value)
-    return write(self, value, "fill_")
+def view_in_place(name, function):
+    """The method ``name``: the tensor itself becomes the view that ``function`` gives."""
 
+    def method(self, *args, **kwargs):
+        if is_grad_enabled() and self.requires_grad and self.is_leaf:
+            raise RuntimeError(f"{name}: a leaf tensor that requires grad is changed in place")
+        return _rebind(self, function(self, *args, **kwargs))
 
-def copy_(self, src, non_blocking=False):
-    """Write the values of ``src``, broadcast and cast."""
-    check_writable(self, "copy_", src)
-    source = src.array if isinstance(src, Tensor) else np.asarray(src)
-    if source.dtype.kind != "c":  # a complex step must not lose its direction: write refuses
-        source = source.astype(self.dtype, copy=False)
-    return write(self, source, "copy_")
-
-
-def uniform_(self, a=0.0, b=1.0, *, generator=None):
-    """Write uniform numbers in [a, b)."""
-    check_writable(self, "uniform_")
-    values = below_one(stream(generator).random(self.shape)) * (b - a) + a
-    return write(self, values.astype(self.dtype), "uniform_")
-
-
-def normal_(self, mean=0.0, std=1.0, *, generator=None):
-    """Write normal numbers."""
-    check_writable(self, "normal_")
-    values = stream(generator).standard_normal(self.shape) * std + mean
-    return write(self, np.asarray(values, self.dtype), "normal_")
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"``{name[:-1]}``; the tensor itself becomes that view."
+    return method
 
 
 def addcmul_(self, tensor1, tensor2, *, value=1):
@@ -104,48 +186,201 @@ def addcdiv_(self, tensor1, tensor2, *, value=1):
     return add_(self, tensor1 / tensor2, alpha=value)
 
 
-floor_divide_ = _in_place("floor_divide_", lambda a, b: arithmetic.div(a, b, rounding_mode="floor"))
-remainder_ = _in_place("remainder_", arithmetic.remainder)
-bitwise_and_ = _in_place("bitwise_and_", arithmetic.bitwise_and)
-bitwise_or_ = _in_place("bitwise_or_", arithmetic.bitwise_or)
-bitwise_xor_ = _in_place("bitwise_xor_", arithmetic.bitwise_xor)
-add_ = _in_place("add_", arithmetic.add)
-sub_ = _in_place("sub_", arithmetic.sub)
-mul_ = _in_place("mul_", arithmetic.mul)
-div_ = _in_place("div_", arithmetic.div)
-pow_ = _in_place("pow_", arithmetic.pow)
-clamp_ = _in_place("clamp_", arithmetic.clamp)
-neg_ = _in_place("neg_", arithmetic.neg)
-exp_ = _in_place("exp_", pointwise.exp)
-sqrt_ = _in_place("sqrt_", pointwise.sqrt)
-relu_ = _in_place("relu_", pointwise.relu)
+add_ = in_place("add_", arithmetic.add)
 
 
+# -- new values, whatever was there ---------------------------------------------------------
+def _put(self, value, op):
+    """Write ``value`` everywhere, broadcast; what was there gets a gradient of zeros."""
+    if _records(self, value):
+        _check_changeable(self, op)
+        return _become(self, where(True, value, self), op)
+    return _write(self, value, op)
+
+
+def zero_(self):
+    """Write zeros."""
+    return fill_(self, 0)
+
+
+def fill_(self, value):
+    """Write one value everywhere."""
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(f"fill_: wants a number, got a tensor of {list(value.shape)}")
+        return _put(self, value, "fill_")
+    value = np.asarray(value)
+    if value.dtype.kind != "c":  # a complex step keeps its direction
+        value = value.astype(self.dtype)
+    return _put(self, value, "fill_")
+
+
+def copy_(self, src, non_blocking=False):
+    """Write the values of ``src``, broadcast and cast."""
+    src = src if isinstance(src, Tensor) else Tensor(np.asarray(src))
+    if src.dtype.kind != "c" and src.dtype != self.dtype:
+        src = src.to(self.dtype)
+    return _put(self, src, "copy_")
+
+
+def detach_(self):
+    """Forget the tensor's history; it is a leaf then."""
+    if self.grad_fn is not None:
+        return _rebind(self, self.detach())
+    return self.requires_grad_(False)
+
+
+# -- random numbers -------------------------------------------------------------------------
+def _random(self, values, op):
+    return _put(self, np.asarray(values).astype(self.dtype), op)
+
+
+def _check_float(self, op):
+    if self.dtype.kind not in "fc":
+        raise RuntimeError(f"{op}: wants a float tensor, got {self.dtype}")
+
+
+def uniform_(self, a=0.0, b=1.0, *, generator=None):
+    """Write uniform numbers in [a, b)."""
+    _check_float(self, "uniform_")
+    if a > b:
+        raise RuntimeError(f"uniform_: wants a <= b, got a={a}, b={b}")
+    values = below_one(stream(generator).random(self.shape)) * (b - a) + a
+    return _random(self, values, "uniform_")
+
+
+def normal_(self, mean=0.0, std=1.0, *, generator=None):
+    """Write normal numbers."""
+    _check_float(self, "normal_")
+    if std < 0:
+        raise RuntimeError(f"normal_: wants std >= 0, got {std}")
+    values = stream(generator).standard_normal(self.shape) * std + mean
+    return _random(self, values, "normal_")
+
+
+def log_normal_(self, mean=1.0, std=2.0, *, generator=None):
+    """Write exp of normal numbers."""
+    _check_float(self, "log_normal_")
+    if std <= 0:
+        raise RuntimeError(f"log_normal_: wants std > 0, got {std}")
+    values = np.exp(stream(generator).standard_normal(self.shape) * std + mean)
+    return _random(self, values, "log_normal_")
+
+
+def bernoulli_(self, p=0.5, *, generator=None):
+    """Write 1 with probability ``p`` (a number, or a tensor that broadcasts), else 0."""
+    p = p.array if isinstance(p, Tensor) else np.asarray(p)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise RuntimeError(f"bernoulli_: wants 0 <= p <= 1, got {p}")
+    return _random(self, stream(generator).random(self.shape) < p, "bernoulli_")
+
+
+def exponential_(self, lambd=1.0, *, generator=None):
+    """Write numbers of density lambd exp(-lambd x)."""
+    _check_float(self, "exponential_")
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_: wants lambd > 0, got {lambd}")
+    return _random(self, stream(generator).exponential(1 / lambd, self.shape), "exponential_")
+
+
+def cauchy_(self, median=0.0, sigma=1.0, *, generator=None):
+    """Write numbers of density sigma / (pi (sigma^2 + (x - median)^2))."""
+    _check_float(self, "cauchy_")
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_: wants sigma > 0, got {sigma}")
+    return _random(self, stream(generator).standard_cauchy(self.shape) * sigma + median, "cauchy_")
+
+
+def geometric_(self, p, *, generator=None):
+    """Write the number of trials up to the first success, which has probability ``p`` each."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_: wants 0 < p < 1, got {p}")
+    return _random(self, stream(generator).geometric(p, self.shape), "geometric_")
+
+
+def random_(self, from_=0, to=None, *, generator=None):
+    """Write whole numbers: ``random_(to)`` from 0, ``random_(from, to)`` to before ``to``.
+
+    Without bounds they go up to what the dtype holds exactly.
+    """
+    if to is None and from_:
+        from_, to = 0, from_
+    if to is None:
+        kind = self.dtype
+        most = 1 << np.finfo(kind).nmant + 1 if kind.kind == "f" else None
+        to = 2 if kind.kind == "b" else (most or int(np.iinfo(kind).max)) + 1
+    if from_ >= to:
+        raise RuntimeError(f"random_: wants from < to, got from={from_}, to={to}")
+    high = np.uint64 if to > np.iinfo(np.int64).max else np.int64
+    return _random(self, stream(generator).integers(from_, to, self.shape, high), "random_")
+
+
+# -- parts ----------------------------------------------------------------------------------
 def setitem(self, index, value):
-    """``x[index] = value`` into the tensor's memory."""
-    check_writable(self, "item assignment", value)
-    value = value.array if isinstance(value, Tensor) else np.asarray(value)
+    """``x[index] = value``."""
+    op = "item assignment"
+    recorded = _records(self, value)
+    if recorded:
+        _check_changeable(self, op)
+    value = value if isinstance(value, Tensor) else Tensor(np.asarray(value))
     if value.dtype.kind == "c" and self.dtype.kind != "c":
-        raise RuntimeError(f"item assignment: {value.dtype} cannot be written into {self.dtype}")
-    if not self.array.flags.writeable:
-        raise RuntimeError("item assignment: the tensor's memory is expanded; .clone() it first")
-    settle()
+        raise RuntimeError(f"{op}: {value.dtype} cannot be written into {self.dtype}")
+    *first, last = steps(plain_index(index))
     try:
-        self.array[plain_index(index)] = value
+        if recorded:
+            _rebind(self, _assigned(self, first, last, value))
+        else:
+            _check_memory(self, op)
+            settle()
+            (self.array[first[0]] if first else self.array)[last] = value.array
+            self._bump()
+    except IndexError as error:
+        raise IndexError(f"{op} into {list(self.shape)}: {error}") from None
     except ValueError as error:
-        raise RuntimeError(f"item assignment into {list(self.shape)}: {error}") from None
-    self._bump()
+        raise RuntimeError(f"{op} into {list(self.shape)}: {error}") from None
 
 
-def augmented(function, in_place):
-    """``x += y``: a new tensor while recording, else a write."""
+def _assigned(x, first, index, value):
+    """The tensor that ``x`` is after ``x[first][index] = value``."""
+    if first:
+        places = np.arange(x.array.size).reshape(x.shape)[first[0]][index]
+        index, picked = np.unravel_index(places, x.shape), places.shape
+    else:
+        picked = np.broadcast_to(np.int8(0), x.shape)[index].shape
+    while value.ndim > len(picked) and value.shape[0] == 1:
+        value = value.squeeze(0)
+    if value.shape != picked:
+        np.broadcast_to(value.array, picked)  # raises as a write does
+        value = value.expand(picked)
+    return Assign.apply(x, value.to(x.dtype), index)
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Write one value on the diagonal of a matrix (``wrap``: again below a tall one's end)."""
+    if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
+        raise RuntimeError(
+            f"fill_diagonal_: wants a matrix or equal sizes, got shape {list(self.shape)}"
+        )
+    on = np.zeros(self.shape, bool)
+    np.fill_diagonal(on, True, wrap)
+    setitem(self, Tensor(on), fill_value)
+    return self
+
+
+# -- operators ------------------------------------------------------------------------------
+def augmented(name, function):
+    """``x += y`` and the like.
+
+    As ``add_``, but if another tensor looks at the memory of a recorded ``x``, the result is a new
+    ``x`` (so that ``x[i] += y`` can be written, which assigns it afterwards).
+    """
+    write = in_place(name, function)
 
     def operator(self, other):
-        recorded = is_grad_enabled() and (
-            (self.requires_grad and not self.is_leaf)
-            or (not self.requires_grad and isinstance(other, Tensor) and other.requires_grad)
-        )
-        if not recorded and function is arithmetic.add and type(self) is Deferred:
+        if _records(self, other):
+            if is_seen(self) and not (self.requires_grad and self.is_leaf):
+                return function(self, other)
+        elif name == "+=" and type(self) is Deferred:
             # nobody has seen its memory: the sum may wait as well
             if isinstance(other, Tensor) and other is not self:
                 both = self._later.plus(other.array)
@@ -153,6 +388,6 @@ def augmented(function, in_place):
                     self._later = both
                     self._bump()
                     return self
-        return function(self, other) if recorded else in_place(self, other)
+        return write(self, other)
 
     return operator

@@ -1,4 +1,8 @@
-"""The matrix product. Primitive: matmul of stacks of matrices; vectors are reshaped."""
+"""Products of matrices and vectors.
+
+Primitives: matmul of stacks of matrices; the linear layer and its gradient. Composed of matmul:
+all else here, in ``products`` and in ``einsum``.
+"""
 
 import functools
 import operator
@@ -8,7 +12,7 @@ import numpy as np
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
 from tinyconv.ops.common import as_tensor, common_dtype
-from tinyconv.ops.shape import reshape, sum_to, transpose
+from tinyconv.ops.shape import expand, reshape, sum_to, transpose, unsqueeze
 
 
 class Matmul(Function):
@@ -88,8 +92,11 @@ def matmul(input: Tensor, other) -> Tensor:
     >>> (tc.ones(2, 3) @ tc.ones(3)).shape
     (2,)
     """
-    a, b = as_tensor(input, "matmul"), as_tensor(other, "matmul")
-    rule = f"matmul: shapes {list(a.shape)} and {list(b.shape)}"
+    return _product(as_tensor(input, "matmul"), as_tensor(other, "matmul"), "matmul")
+
+
+def _product(a, b, op):
+    rule = f"{op}: shapes {list(a.shape)} and {list(b.shape)}"
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"{rule}: both must have at least one dimension; use * for numbers")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
@@ -123,3 +130,113 @@ def matmul(input: Tensor, other) -> Tensor:
             shape.pop(-1 if column else -2)
         y = reshape(y, tuple(shape))
     return y
+
+
+# -- products of given ranks ------------------------------------------------------------------
+def _ranked(op, a, b, ranks):
+    """The operands as Tensors with so many dimensions each."""
+    a, b = as_tensor(a, op), as_tensor(b, op)
+    if (a.ndim, b.ndim) != ranks:
+        raise ValueError(
+            f"{op}: wants tensors of {ranks[0]} and {ranks[1]} dimensions, got shapes "
+            f"{list(a.shape)} and {list(b.shape)}"
+        )
+    return a, b
+
+
+def mm(input: Tensor, mat2) -> Tensor:
+    """(M, K) @ (K, N)."""
+    return _product(*_ranked("mm", input, mat2, (2, 2)), "mm")
+
+
+def bmm(input: Tensor, mat2) -> Tensor:
+    """(B, M, K) @ (B, K, N), one product for each b."""
+    a, b = _ranked("bmm", input, mat2, (3, 3))
+    if len(a) != len(b):
+        raise ValueError(
+            f"bmm: shapes {list(a.shape)} and {list(b.shape)}: the first sizes must be equal"
+        )
+    return _product(a, b, "bmm")
+
+
+def mv(input: Tensor, vec) -> Tensor:
+    """(M, K) @ (K,)."""
+    return _product(*_ranked("mv", input, vec, (2, 1)), "mv")
+
+
+def dot(input: Tensor, tensor) -> Tensor:
+    """sum_i a_i b_i of two vectors."""
+    return _product(*_ranked("dot", input, tensor, (1, 1)), "dot")
+
+
+def vdot(input: Tensor, other) -> Tensor:
+    """``dot``: there is nothing to conjugate in real numbers."""
+    return _product(*_ranked("vdot", input, other, (1, 1)), "vdot")
+
+
+def outer(input: Tensor, vec2) -> Tensor:
+    """y[i, j] = a_i b_j."""
+    a, b = _ranked("outer", input, vec2, (1, 1))
+    return unsqueeze(a, 1) * b
+
+
+# -- a product added to something -------------------------------------------------------------
+def _added(op, input, product, beta, alpha):
+    """beta input + alpha product, in the shape of the product; with beta = 0 the input does not
+    count, even where it is NaN."""
+    input = as_tensor(input, op)
+    if product.dtype.kind in "biu" and (isinstance(alpha, float) or isinstance(beta, float)):
+        raise TypeError(f"{op}: of {product.dtype} tensors alpha and beta must be whole numbers")
+    try:
+        input = expand(input, product.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"{op}: input of shape {list(input.shape)} cannot be broadcast to the product's shape "
+            f"{list(product.shape)}"
+        ) from None
+    if alpha != 1:
+        product = product * alpha
+    if beta == 0:
+        return product
+    return (input if beta == 1 else input * beta) + product
+
+
+def addmm(input: Tensor, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
+    """beta input + alpha (mat1 @ mat2)."""
+    a, b = _ranked("addmm", mat1, mat2, (2, 2))
+    return _added("addmm", input, _product(a, b, "addmm"), beta, alpha)
+
+
+def addmv(input: Tensor, mat, vec, *, beta=1, alpha=1) -> Tensor:
+    """beta input + alpha (mat @ vec)."""
+    a, b = _ranked("addmv", mat, vec, (2, 1))
+    return _added("addmv", input, _product(a, b, "addmv"), beta, alpha)
+
+
+def addr(input: Tensor, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
+    """beta input + alpha vec1 vec2^T."""
+    a, b = _ranked("addr", vec1, vec2, (1, 1))
+    return _added("addr", input, unsqueeze(a, 1) * b, beta, alpha)
+
+
+def baddbmm(input: Tensor, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+    """beta input + alpha (batch1 @ batch2) for stacks of matrices."""
+    a, b = _stacks("baddbmm", batch1, batch2)
+    return _added("baddbmm", input, _product(a, b, "baddbmm"), beta, alpha)
+
+
+def addbmm(input: Tensor, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+    """beta input + alpha sum_b batch1[b] @ batch2[b]: one product of matrices side by side."""
+    a, b = _stacks("addbmm", batch1, batch2)
+    B, M, K = a.shape
+    wide, tall = reshape(transpose(a, 0, 1), (M, B * K)), reshape(b, (B * K, b.shape[2]))
+    return _added("addbmm", input, _product(wide, tall, "addbmm"), beta, alpha)
+
+
+def _stacks(op, batch1, batch2):
+    a, b = _ranked(op, batch1, batch2, (3, 3))
+    if a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
+        raise ValueError(
+            f"{op}: shapes {list(a.shape)} and {list(b.shape)} must be (B, M, K) and (B, K, N)"
+        )
+    return a, b

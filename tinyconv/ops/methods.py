@@ -7,36 +7,43 @@ import numpy as np
 from tinyconv.autograd import Tensor, backward
 from tinyconv.ops import (
     arithmetic,
+    compare,
     index,
     inplace,
     join,
     linalg,
     pointwise,
+    products,
     reduce,
+    scatter,
     shape,
     softmax,
 )
 
 _METHODS = {
-    arithmetic: "add sub mul div pow neg maximum minimum clamp remainder eq ne lt le gt ge "
-    "logical_and logical_or logical_xor logical_not "
+    arithmetic: "add sub mul div pow neg maximum minimum clamp remainder",
+    compare: "eq ne lt le gt ge logical_and logical_or logical_xor logical_not "
     "bitwise_and bitwise_or bitwise_xor bitwise_not isnan isfinite allclose equal",
     pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf erfc sign abs relu",
     shape: "reshape view expand permute transpose t flatten squeeze unsqueeze "
     "flip to clone contiguous",
-    index: "gather index_select masked_fill",
+    index: "argwhere diagonal gather index_select masked_select narrow nonzero select take "
+    "take_along_dim unfold",
+    scatter: "bincount diagonal_scatter index_add index_copy index_fill index_put masked_fill "
+    "masked_scatter put scatter scatter_add scatter_reduce select_scatter slice_scatter",
     join: "split chunk unbind",
     reduce: "sum mean var std amax amin max min argmax argmin any all norm logsumexp",
-    linalg: "matmul",
+    linalg: "matmul mm bmm mv dot vdot outer addmm addmv addr addbmm baddbmm",
+    products: "cross inner kron matrix_power trace",
     softmax: "softmax log_softmax",
-    inplace: "zero_ fill_ copy_ uniform_ normal_ addcmul_ addcdiv_ add_ sub_ mul_ div_ pow_ "
-    "clamp_ neg_ exp_ sqrt_ relu_",
+    inplace: "zero_ fill_ copy_ detach_ fill_diagonal_ uniform_ normal_ log_normal_ bernoulli_ "
+    "exponential_ cauchy_ geometric_ random_ addcmul_ addcdiv_",
 }
 for _module, _names in _METHODS.items():
     for _name in _names.split():
         setattr(Tensor, _name, getattr(_module, _name))
 
-Tensor.mm = Tensor.bmm = linalg.matmul
+Tensor.ger = linalg.outer
 Tensor.true_divide = arithmetic.div
 Tensor.clip = arithmetic.clamp
 Tensor.absolute = pointwise.abs
@@ -56,23 +63,26 @@ Tensor.__pow__, Tensor.__rpow__ = arithmetic.pow, _swapped(arithmetic.pow)
 Tensor.__matmul__, Tensor.__rmatmul__ = linalg.matmul, _swapped(linalg.matmul)
 Tensor.__neg__ = arithmetic.neg
 Tensor.__abs__ = pointwise.abs
-Tensor.__eq__ = lambda self, other: False if other is None else arithmetic.eq(self, other)
-Tensor.__ne__ = lambda self, other: True if other is None else arithmetic.ne(self, other)
-Tensor.__lt__, Tensor.__le__ = arithmetic.lt, arithmetic.le
-Tensor.__gt__, Tensor.__ge__ = arithmetic.gt, arithmetic.ge
-Tensor.__and__, Tensor.__or__ = arithmetic.bitwise_and, arithmetic.bitwise_or
-Tensor.__xor__, Tensor.__invert__ = arithmetic.bitwise_xor, arithmetic.bitwise_not
+Tensor.__eq__ = lambda self, other: False if other is None else compare.eq(self, other)
+Tensor.__ne__ = lambda self, other: True if other is None else compare.ne(self, other)
+Tensor.__lt__, Tensor.__le__ = compare.lt, compare.le
+Tensor.__gt__, Tensor.__ge__ = compare.gt, compare.ge
+Tensor.__and__, Tensor.__or__ = compare.bitwise_and, compare.bitwise_or
+Tensor.__xor__, Tensor.__invert__ = compare.bitwise_xor, compare.bitwise_not
 Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
-Tensor.__iadd__ = inplace.augmented(arithmetic.add, inplace.add_)
-Tensor.__isub__ = inplace.augmented(arithmetic.sub, inplace.sub_)
-Tensor.__imul__ = inplace.augmented(arithmetic.mul, inplace.mul_)
-Tensor.__itruediv__ = inplace.augmented(arithmetic.div, inplace.div_)
-Tensor.__ipow__ = inplace.augmented(arithmetic.pow, inplace.pow_)
-Tensor.__ifloordiv__ = inplace.augmented(Tensor.__floordiv__, inplace.floor_divide_)
-Tensor.__imod__ = inplace.augmented(arithmetic.remainder, inplace.remainder_)
-Tensor.__iand__ = inplace.augmented(arithmetic.bitwise_and, inplace.bitwise_and_)
-Tensor.__ior__ = inplace.augmented(arithmetic.bitwise_or, inplace.bitwise_or_)
-Tensor.__ixor__ = inplace.augmented(arithmetic.bitwise_xor, inplace.bitwise_xor_)
+for _name, _sign in dict(
+    add="+", sub="-", mul="*", truediv="/", pow="**", floordiv="//", mod="%", xor="^",
+    **{"and": "&", "or": "|"},
+).items():  # fmt: skip
+    _function = getattr(Tensor, f"__{_name}__")
+    setattr(Tensor, f"__i{_name}__", inplace.augmented(f"{_sign}=", _function))
+for _names, _make in (
+    (inplace.NAMES, inplace.in_place),
+    (inplace.VIEWS, inplace.view_in_place),
+):
+    for _name in _names.split():
+        if hasattr(Tensor, _name[:-1]):
+            setattr(Tensor, _name, _make(_name, getattr(Tensor, _name[:-1])))
 Tensor.T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]))
 Tensor.mT = property(lambda self: shape.transpose(self, -1, -2))
 

@@ -1,7 +1,7 @@
 """Functions of one number, as a table: name, values, derivative.
 
-Primitives: the table below, ReLU and its gradient. Composed of them: the activations at
-the end. The derivatives are written in ops, so each has derivatives of its own.
+Primitives: the table below, ReLU and its gradient. Their derivatives are written in ops, so each
+has derivatives of its own. Composed of them: round, frac, square, logit, sinc and the like.
 """
 
 import math
@@ -9,22 +9,27 @@ import math
 import numpy as np
 
 from tinyconv import kernels
-from tinyconv.autograd import Function, Tensor, is_grad_enabled
+from tinyconv.autograd import Function, Tensor, get_default_dtype, is_grad_enabled
 from tinyconv.autograd.deferred import Deferred, Later, Part, leaves_no_trace, may_wait
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.ops.arithmetic import Clamp, clamp, where
+from tinyconv.ops.arithmetic import clamp, pow, where
 from tinyconv.ops.common import as_tensor, float_tensor, quiet
+from tinyconv.ops.compare import isnan, isneginf, isposinf
 
 
-def _pointwise(name, values, derivative, saves):
-    """An op from a table row; ``saves`` tells which of x and y its derivative reads."""
+def _pointwise(name, values, derivative, saves, whole=None, meaning=None):
+    """An op from a table row.
+
+    ``saves`` tells which of x and y its derivative reads. Integers become floats, unless
+    ``whole`` gives their values; such ops mean nothing for bools.
+    """
 
     values = analytic(values)
 
     class Pointwise(Function):
         @quiet
         def forward(ctx, x):
-            y = values(x)
+            y = values(x) if x.dtype.kind in "fc" else whole(x)
             ctx.save_for_backward(x if saves == "x" else y)
             return y
 
@@ -34,13 +39,37 @@ def _pointwise(name, values, derivative, saves):
 
     Pointwise.__name__ = Pointwise.__qualname__ = name.capitalize()
 
-    def function(input):
+    def function(input) -> Tensor:
         x = as_tensor(input, name)
-        return Pointwise.apply(x if x.array.dtype.kind in "fc" else x.float())
+        if x.array.dtype.kind not in "fc":
+            x = _unsettled(x, name, whole)
+        return Pointwise.apply(x)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Elementwise {name}; integers become floats."
+    kinds = "integers become floats" if whole is None else "integers stay integers"
+    function.__doc__ = f"{meaning or f'Elementwise {name}'}; {kinds}."
     return function
+
+
+def _unsettled(x, name, whole):
+    """Integers or bools as what ``name`` takes."""
+    if whole is None:
+        return x.to(get_default_dtype())
+    if x.dtype == bool and whole is not _sign:
+        raise TypeError(f"{name}: wants numbers, got a bool tensor; convert it with .int()")
+    return x
+
+
+def _flat(g, _):
+    """The cotangent of a step function: constant almost everywhere, and so at its steps."""
+    return Tensor(np.zeros(g.shape, g.dtype))
+
+
+def _step(name, values, meaning):
+    """A step function from floats to whole numbers, which leaves integers as they are."""
+    return _pointwise(
+        name, lambda x: values(x.real).astype(x.dtype, copy=False), _flat, "x", np.copy, meaning
+    )
 
 
 def _sigmoid(x):
@@ -54,21 +83,37 @@ def _abs(x):
 
 
 def _sign(x):
-    return np.sign(x.real).astype(x.dtype, copy=False)
+    # 0 for NaN
+    above, below = x.real > 0, x.real < 0
+    return np.subtract(above.view(np.int8), below.view(np.int8)).astype(x.dtype)
 
 
 _SLOPE = 2 / math.sqrt(math.pi)
+_LN2, _LN10 = math.log(2), math.log(10)
 
 #              name        values                   cotangent of x                      reads
 exp = _pointwise("exp", np.exp, lambda g, y: g * y, "y")
+exp2 = _pointwise("exp2", np.exp2, lambda g, y: g * y * _LN2, "y")
 expm1 = _pointwise("expm1", np.expm1, lambda g, y: g * (y + 1), "y")
 log = _pointwise("log", np.log, lambda g, x: g / x, "x")
+log2 = _pointwise("log2", np.log2, lambda g, x: g / (x * _LN2), "x")
+log10 = _pointwise("log10", np.log10, lambda g, x: g / (x * _LN10), "x")
 log1p = _pointwise("log1p", np.log1p, lambda g, x: g / (x + 1), "x")
 sqrt = _pointwise("sqrt", np.sqrt, lambda g, y: g / (y * 2), "y")
 rsqrt = _pointwise("rsqrt", lambda x: 1 / np.sqrt(x), lambda g, y: g * y * y * y * -0.5, "y")
+reciprocal = _pointwise("reciprocal", lambda x: 1 / x, lambda g, y: -g * y * y, "y")
 sin = _pointwise("sin", np.sin, lambda g, x: g * x.cos(), "x")
 cos = _pointwise("cos", np.cos, lambda g, x: -g * x.sin(), "x")
+tan = _pointwise("tan", np.tan, lambda g, y: g * (y * y + 1), "y")
+asin = _pointwise("asin", np.arcsin, lambda g, x: g * rsqrt(1 - x * x), "x")
+acos = _pointwise("acos", np.arccos, lambda g, x: -g * rsqrt(1 - x * x), "x")
+atan = _pointwise("atan", np.arctan, lambda g, x: g / (x * x + 1), "x")
+sinh = _pointwise("sinh", np.sinh, lambda g, x: g * cosh(x), "x")
+cosh = _pointwise("cosh", np.cosh, lambda g, x: g * sinh(x), "x")
 tanh = _pointwise("tanh", np.tanh, lambda g, y: g * (1 - y * y), "y")
+asinh = _pointwise("asinh", np.arcsinh, lambda g, x: g * rsqrt(x * x + 1), "x")
+acosh = _pointwise("acosh", np.arccosh, lambda g, x: g * rsqrt(x * x - 1), "x")
+atanh = _pointwise("atanh", np.arctanh, lambda g, x: g / (1 - x * x), "x")
 sigmoid = _pointwise("sigmoid", _sigmoid, lambda g, y: g * y * (1 - y), "y")
 erf = _pointwise(
     "erf", lambda x: kernels.activation.erf(x), lambda g, x: g * _SLOPE * exp(-x * x), "x"
@@ -76,8 +121,103 @@ erf = _pointwise(
 erfc = _pointwise(
     "erfc", lambda x: kernels.activation.erfc(x), lambda g, x: g * -_SLOPE * exp(-x * x), "x"
 )
-sign = _pointwise("sign", _sign, lambda g, x: g * 0, "x")
-abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x")
+abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x", np.abs)
+sign = _pointwise("sign", _sign, _flat, "x", _sign, "-1, 0 or 1, and 0 for NaN")
+floor = _step("floor", np.floor, "The next whole number below")
+ceil = _step("ceil", np.ceil, "The next whole number above")
+trunc = _step("trunc", np.trunc, "The next whole number toward 0")
+_logit = _pointwise(
+    "logit",
+    lambda x: np.log(x / (1 - x)),
+    lambda g, x: g / where((x < 0) | (x > 1), math.nan, x * (1 - x)),
+    "x",
+)
+_rint = _step("round", np.rint, "The nearest whole number, of two the even one")
+
+sgn, absolute, fix = sign, abs, trunc
+arcsin, arccos, arctan = asin, acos, atan
+arcsinh, arccosh, arctanh = asinh, acosh, atanh
+
+
+def round(input, *, decimals=0) -> Tensor:
+    """The nearest multiple of 10 ** -decimals; halves go to the even side.
+
+    Raises:
+        TypeError: for integers with ``decimals``.
+
+    >>> import tinyconv as tc
+    >>> tc.round(tc.tensor([0.5, 1.5, 2.6]))
+    tensor([0., 2., 3.])
+    """
+    if decimals == 0:
+        return _rint(input)
+    x = float_tensor(input, "round")
+    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
+    return _rint(x * scale) / scale if decimals > 0 else _rint(x / scale) * scale
+
+
+def frac(input) -> Tensor:
+    """What is behind the point: x - trunc(x), with the sign of x."""
+    x = float_tensor(input, "frac")
+    return x - trunc(x)
+
+
+def positive(input) -> Tensor:
+    """The tensor itself.
+
+    Raises:
+        TypeError: for bools.
+    """
+    x = as_tensor(input, "positive")
+    return _unsettled(x, "positive", np.copy)
+
+
+def square(input) -> Tensor:
+    """input * input."""
+    return pow(input, 2)
+
+
+def logit(input, eps=None) -> Tensor:
+    """log(x / (1 - x)), the inverse of ``sigmoid``; with ``eps``, x is cut to [eps, 1 - eps]."""
+    return _logit(input if eps is None else clamp(_floats(input, "logit"), eps, 1 - eps))
+
+
+def sinc(input) -> Tensor:
+    """sin(pi x) / (pi x), and 1 at x = 0."""
+    t = _floats(input, "sinc") * math.pi
+    near = abs(t) < 1
+    # the quotient's derivatives lose all digits near 0: there by the series in t^2
+    square, series = where(near, t * t, 0.0), 0.0
+    for k in range(10, -1, -1):
+        series = series * square + (-1) ** k / math.factorial(2 * k + 1)
+    far = where(near, 1.0, t)
+    return where(near, series, sin(far) / far)
+
+
+def deg2rad(input) -> Tensor:
+    """Degrees in radians."""
+    return _floats(input, "deg2rad") * (math.pi / 180)
+
+
+def rad2deg(input) -> Tensor:
+    """Radians in degrees."""
+    return _floats(input, "rad2deg") * (180 / math.pi)
+
+
+def nan_to_num(input, nan=0.0, posinf=None, neginf=None) -> Tensor:
+    """Numbers in place of NaN and the infinities, by default 0 and the dtype's extremes."""
+    x = as_tensor(input, "nan_to_num")
+    if x.dtype.kind in "biu":
+        return x.clone()
+    limits = np.finfo(x.dtype)
+    x = where(isnan(x), nan or 0.0, x)
+    x = where(isposinf(x), float(limits.max) if posinf is None else posinf, x)
+    return where(isneginf(x), float(limits.min) if neginf is None else neginf, x)
+
+
+def _floats(input, op):
+    x = as_tensor(input, op)
+    return x if x.dtype.kind in "fc" else x.to(get_default_dtype())
 
 
 class Relu(Function):
@@ -150,62 +290,3 @@ def relu(input) -> Tensor:
     tensor([0., 3.])
     """
     return Relu.apply(float_tensor(input, "relu"))
-
-
-def leaky_relu(input, negative_slope=0.01) -> Tensor:
-    """x where x > 0, else negative_slope * x."""
-    x = float_tensor(input, "leaky_relu")
-    return where(x > 0, x, x * negative_slope)
-
-
-def hardtanh(input, min_val=-1.0, max_val=1.0) -> Tensor:
-    """x cut to [min_val, max_val]; unlike ``clamp`` the derivative at a bound is 0."""
-    return Clamp.apply(float_tensor(input, "hardtanh"), min_val, max_val, True)
-
-
-def relu6(input) -> Tensor:
-    """min(max(x, 0), 6)."""
-    return hardtanh(input, 0.0, 6.0)
-
-
-def elu(input, alpha=1.0) -> Tensor:
-    """x where x > 0, else alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289."""
-    x = float_tensor(input, "elu")
-    return where(x > 0, x, expm1(clamp(x, max=0)) * alpha)
-
-
-def selu(input) -> Tensor:
-    """scale * elu(x, alpha) that keeps mean 0, variance 1. arXiv:1706.02515."""
-    return elu(input, 1.6732632423543772) * 1.0507009873554805
-
-
-def silu(input) -> Tensor:
-    """x sigmoid(x)."""
-    return input * sigmoid(input)
-
-
-def gelu(input, approximate="none") -> Tensor:
-    """x times the normal distribution's Phi(x); ``'tanh'`` for the usual approximation.
-
-    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
-    """
-    x = float_tensor(input, "gelu")
-    if approximate == "tanh":
-        return x * 0.5 * (1 + tanh((x + x**3 * 0.044715) * math.sqrt(2 / math.pi)))
-    if approximate != "none":
-        raise ValueError(f"gelu: approximate={approximate!r}; wants 'none' or 'tanh'")
-    # 1 + erf would leave no digit of the left tail
-    return x * 0.5 * erfc(x * -math.sqrt(0.5))
-
-
-def softplus(input, beta=1.0, threshold=20.0) -> Tensor:
-    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
-    x = float_tensor(input, "softplus")
-    return where(x * beta > threshold, x, log1p(exp(clamp(x * beta, max=threshold))) / beta)
-
-
-def logsigmoid(input) -> Tensor:
-    """log(sigmoid(x)), without overflow and without losing digits on either side."""
-    x = float_tensor(input, "logsigmoid")
-    below, above = clamp(x, max=0), clamp(x, min=0)
-    return where(x < 0, below - log1p(exp(below)), -log1p(exp(-above)))

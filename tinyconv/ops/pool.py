@@ -1,5 +1,6 @@
 """Pooling. Primitives: max pool (an index, then a gather), gather / scatter within planes,
-average pool / its adjoint. An adaptive pool is an average pool with other windows.
+average pool / its adjoint. Composed: an adaptive average is an average pool with other windows, an
+adaptive maximum a gather, a max unpool a scatter.
 """
 
 import functools
@@ -9,6 +10,7 @@ import numpy as np
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.deferred import Later, may_wait
+from tinyconv.ops.arithmetic import where
 from tinyconv.ops.pointwise import Masked
 
 #: the window whose gradient may wait
@@ -163,6 +165,8 @@ def adaptive_windows(size, out):
 
 def adaptive_avg_pool2d(x, output):
     """Averages over the adaptive windows of rows and columns."""
+    if 0 in output:
+        return _nothing(x, output)
     return AvgPool2d.apply(x, *_adaptive(x.shape[2:], output, x.array.real.dtype))
 
 
@@ -171,3 +175,40 @@ def _adaptive(image, output, dtype):
     rows, columns = (adaptive_windows(n, out) for n, out in zip(image, output))
     counts = np.outer(rows[1] - rows[0], columns[1] - columns[0])
     return (rows, columns), (1 / counts).astype(dtype)
+
+
+def adaptive_max_pool2d(x, output):
+    """(the largest value of each adaptive window, its place in its plane)"""
+    if 0 in output:
+        return _nothing(x, output), Tensor(np.zeros((*x.shape[:2], *output), np.int64))
+    index = Tensor(_adaptive_argmax(x.array.real, output))
+    return PlaneGather.apply(x, index), index
+
+
+def _nothing(x, output):
+    """A pool that has no windows."""
+    rows, columns = (np.zeros(n, np.int64) for n in output)
+    return x[:, :, rows[:, None], columns]
+
+
+def _adaptive_argmax(x, output):
+    H, W = x.shape[2:]
+    index = np.empty(x.shape[:2] + output, np.int64)
+    rows, columns = (adaptive_windows(n, out) for n, out in zip((H, W), output))
+    for p, (h0, h1) in enumerate(rows.T):
+        for q, (v0, v1) in enumerate(columns.T):
+            best = x[:, :, h0:h1, v0:v1].reshape(*x.shape[:2], (h1 - h0) * (v1 - v0)).argmax(-1)
+            index[:, :, p, q] = (h0 + best // (v1 - v0)) * W + v0 + best % (v1 - v0)
+    return index
+
+
+def max_unpool2d(x, index, image):
+    """Zeros (N, C, *image) but for x at the places ``index`` in its planes, the last one there."""
+    places = index.reshape(-1, index.shape[2] * index.shape[3])
+    order = np.broadcast_to(np.arange(places.shape[1]), places.shape)
+    last = np.zeros((len(places), image[0] * image[1]), np.int64)
+    np.put_along_axis(last, places, order, 1)
+    alone = np.take_along_axis(last, places, 1) == order
+    if not alone.all():
+        x = where(Tensor(alone.reshape(index.shape)), x, 0.0)
+    return PlaneScatter.apply(x, Tensor(index), image)

@@ -1,21 +1,19 @@
 """Ops that move numbers without changing them.
 
 Primitives, in pairs whose gradients are each other: expand / sum_to, permute / permute,
-reshape / reshape, pad / getitem (or pad by negative widths), flip / flip, to(dtype) / to(dtype).
+reshape / reshape, flip / flip, to(dtype) / to(dtype).
 Composed: view, flatten, squeeze, unsqueeze, transpose.
 """
 
 import math
+import operator
 
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.tensor import check_dtype
-from tinyconv.kernels import memory
-from tinyconv.kernels.addition import over_rows
 from tinyconv.kernels.complex_step import joined
 from tinyconv.ops.common import as_tensor, axes, axis, sum_over
-from tinyconv.ops.index import GetItem
 
 
 class Expand(Function):
@@ -51,49 +49,20 @@ class Reshape(Function):
 
 class Permute(Function):
     def forward(ctx, x, dims):
-        ctx.inverse = tuple(int(i) for i in np.argsort(dims))
+        ctx.dims = dims
         return x.transpose(dims)
 
     def backward(ctx, gy):
-        return Permute.apply(gy, ctx.inverse)
+        return Permute.apply(gy, tuple([ctx.dims.index(i) for i in range(len(ctx.dims))]))
 
 
 class Flip(Function):
     def forward(ctx, x, dims):
         ctx.dims = dims
-        return np.flip(x, dims)
+        return np.flip(x, dims).copy()
 
     def backward(ctx, gy):
         return Flip.apply(gy, ctx.dims)
-
-
-class Pad(Function):
-    """Constant padding; negative widths crop. ``widths``: (before, after) per axis."""
-
-    def forward(ctx, x, widths, value):
-        ctx.widths = widths
-        y = memory.empty(tuple([n + a + b for n, (a, b) in zip(x.shape, widths)]), x.dtype)
-        inside = tuple([slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(y.shape, widths)])
-        kept = tuple([slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths)])
-
-        def fill(i, j):
-            y[i:j] = value
-            y[i:j][inside] = x[i:j][kept]
-
-        if widths and widths[0] == (0, 0):
-            over_rows(fill, y)
-        else:
-            y[...] = value
-            y[inside] = x[kept]
-        return y
-
-    def backward(ctx, gy):
-        if any([a < 0 or b < 0 for a, b in ctx.widths]):
-            return Pad.apply(gy, tuple([(-a, -b) for a, b in ctx.widths]), 0)
-        # nothing comes but what went in: no copy
-        return GetItem.apply(
-            gy, tuple([slice(a, n - b) for n, (a, b) in zip(gy.shape, ctx.widths)])
-        )
 
 
 class Cast(Function):
@@ -123,37 +92,62 @@ class Contiguous(Function):
         return gy
 
 
-def sizes(shape) -> tuple[int, ...]:
-    """``*shape`` as a tuple, given as numbers or as one sequence."""
+def sizes(shape, named=None) -> tuple[int, ...]:
+    """``*shape`` as a tuple, given as numbers or as one sequence, or by name."""
+    if named is not None:
+        shape = (named,)
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
-    return tuple(n.__index__() for n in shape)
+    return tuple([operator.index(n) for n in shape])
 
 
-def reshape(input: Tensor, *shape) -> Tensor:
-    """The same numbers in another shape; one size may be -1.
+def reshape(input: Tensor, *sizes_, shape=None) -> Tensor:
+    """The same numbers in another shape, given as numbers or a tuple; one size may be -1.
+
+    A view where the memory allows it, else a copy.
 
     Raises:
         RuntimeError: if the number of elements differs.
+
+    >>> import tinyconv as tc
+    >>> tc.arange(6).reshape(2, -1)
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
     """
-    shape = sizes(shape)
+    shape = sizes(sizes_, shape)
+    if shape and min(shape) < -1:
+        raise RuntimeError(f"reshape: shape {list(shape)} has a size below -1")
     try:
         return Reshape.apply(input, shape)
     except ValueError:
+        if shape.count(-1) > 1:
+            raise RuntimeError(f"reshape: shape {list(shape)} leaves two sizes open") from None
+        if -1 in shape and 0 in shape:
+            raise RuntimeError(
+                f"reshape: shape {list(shape)}: next to a size of 0, -1 could be any number"
+            ) from None
         raise RuntimeError(
             f"reshape: shape {list(shape)} does not hold the {input.array.size} elements of "
             f"{list(input.shape)}"
         ) from None
 
 
-def view(input: Tensor, *shape) -> Tensor:
+def view(input: Tensor, *sizes_, size=None) -> Tensor:
     """The same numbers in another shape, on the same memory; one size may be -1.
 
     Raises:
         RuntimeError: if the tensor lies strided in memory, so that it would take a copy
             (``reshape`` makes one), or if the number of elements differs.
+        TypeError: for a dtype: memory is not read as another type (``to`` converts).
     """
-    result = reshape(input, *shape)
+    try:
+        shape = sizes(sizes_, size)
+    except TypeError:
+        raise TypeError(
+            f"view: wants whole numbers, got {sizes_ if size is None else size}; a tensor's memory "
+            "can not be seen as another dtype, .to(dtype) converts the values"
+        ) from None
+    result = reshape(input, shape)
     if result.array.size and not np.may_share_memory(result.array, input.array):
         raise RuntimeError(
             f"view: shape {list(input.shape)} with strides {input.array.strides} (bytes) cannot be "
@@ -162,17 +156,17 @@ def view(input: Tensor, *shape) -> Tensor:
     return result
 
 
-def expand(input: Tensor, *shape) -> Tensor:
+def expand(input: Tensor, *sizes_, size=None) -> Tensor:
     """Repeat axes of size 1 without copying; -1 keeps a size.
 
     Raises:
         RuntimeError: for an axis that is neither 1 nor right.
     """
-    shape = sizes(shape)
+    shape = sizes(sizes_, size)
     ahead = len(shape) - input.ndim
-    full = tuple(
+    full = tuple([
         input.shape[i - ahead] if n == -1 and i >= ahead else n for i, n in enumerate(shape)
-    )
+    ])  # fmt: skip
     try:
         return Expand.apply(input, full)
     except ValueError:
@@ -187,20 +181,21 @@ def sum_to(input: Tensor, shape) -> Tensor:
     return input if input.shape == tuple(shape) else SumTo.apply(input, tuple(shape))
 
 
-def permute(input: Tensor, *dims) -> Tensor:
-    """Reorder the axes."""
-    dims = sizes(dims)
-    order = tuple(axis(d, input.ndim, "permute") for d in dims)
-    if sorted(order) != list(range(input.ndim)):
+def permute(input: Tensor, *order, dims=None) -> Tensor:
+    """Reorder the axes, given as numbers or a tuple."""
+    dims = sizes(order, dims)
+    axes_ = tuple([axis(d, input.ndim, "permute") for d in dims])
+    if sorted(axes_) != list(range(input.ndim)):
         raise RuntimeError(f"permute: {list(dims)} is no order of the {input.ndim} dimensions")
-    return Permute.apply(input, order)
+    return Permute.apply(input, axes_)
 
 
 def transpose(input: Tensor, dim0, dim1) -> Tensor:
     """Swap two axes."""
     order = list(range(input.ndim))
     a, b = axis(dim0, input.ndim, "transpose"), axis(dim1, input.ndim, "transpose")
-    order[a], order[b] = order[b], order[a]
+    if order:
+        order[a], order[b] = order[b], order[a]
     return Permute.apply(input, tuple(order))
 
 
@@ -218,9 +213,9 @@ def flatten(input: Tensor, start_dim=0, end_dim=-1) -> Tensor:
     >>> tc.flatten(tc.zeros(2, 3, 4), 1).shape
     (2, 12)
     """
+    first, last = axis(start_dim, input.ndim, "flatten"), axis(end_dim, input.ndim, "flatten")
     if input.ndim == 0:
         return reshape(input, 1)
-    first, last = axis(start_dim, input.ndim, "flatten"), axis(end_dim, input.ndim, "flatten")
     if first > last:
         raise RuntimeError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
     joined = math.prod(input.shape[first : last + 1])
@@ -228,9 +223,12 @@ def flatten(input: Tensor, start_dim=0, end_dim=-1) -> Tensor:
 
 
 def squeeze(input: Tensor, dim=None) -> Tensor:
-    """Drop axes of size 1: all of them, or ``dim`` (kept if its size is not 1)."""
-    dims = axes(dim, input.ndim, "squeeze") if input.ndim else ()
-    return reshape(input, tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in dims))
+    """Drop axes of size 1: all of them, or those of ``dim`` (one or several) that have it."""
+    if dim is None or dim == ():
+        dims = range(input.ndim) if dim is None else ()
+    else:
+        dims = axes(dim, input.ndim, "squeeze")
+    return reshape(input, tuple([n for i, n in enumerate(input.shape) if n != 1 or i not in dims]))
 
 
 def unsqueeze(input: Tensor, dim) -> Tensor:
@@ -239,52 +237,59 @@ def unsqueeze(input: Tensor, dim) -> Tensor:
     return reshape(input, input.shape[:at] + (1,) + input.shape[at:])
 
 
-def flip(input: Tensor, *dims) -> Tensor:
-    """Reverse the order along ``dims``."""
-    dims = sizes(dims)
+def flip(input: Tensor, *axes_, dims=None) -> Tensor:
+    """Reverse the order along ``dims``, given as numbers or a tuple. A copy, as in PyTorch."""
+    dims = sizes(axes_, dims)
     return Flip.apply(input, axes(dims, input.ndim, "flip") if dims else ())
 
 
-def pad(input: Tensor, pad, mode="constant", value=0.0) -> Tensor:
-    """Pad the last axes: ``pad`` = (left, right, top, bottom, ...), last axis first.
+def to(
+    input: Tensor,
+    *args,
+    dtype=None,
+    device=None,
+    non_blocking=False,
+    copy=False,
+    memory_format=None,
+) -> Tensor:
+    """The tensor in another dtype, itself if it has it: ``to(dtype)``, ``to(device)``,
+    ``to(device, dtype)``, ``to(other)``, each with (non_blocking, copy) behind.
 
-    Negative numbers crop. Only ``mode='constant'`` exists.
+    ``non_blocking`` and ``memory_format`` mean nothing here.
 
     Raises:
-        ValueError: for an odd count of numbers, too many of them or a result without size.
-
-    >>> import tinyconv as tc
-    >>> tc.nn.functional.pad(tc.ones(1, 2), (1, 0))
-    tensor([[0., 1., 1.]])
+        RuntimeError: for another device than the CPU.
+        TypeError: for a dtype that no tensor has.
     """
-    pad = sizes((pad,))
-    if mode != "constant":
-        raise ValueError(f"pad: mode={mode!r} is not available; there is 'constant'")
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise ValueError(
-            f"pad: {pad} for {input.ndim} dimensions; wants (before, after) pairs, last axis first"
-        )
-    widths = [(0, 0)] * (input.ndim - len(pad) // 2)
-    widths += [pad[i : i + 2] for i in range(len(pad) - 2, -1, -2)]
-    if any(n + a + b < 0 for n, (a, b) in zip(input.shape, widths)):
-        raise ValueError(f"pad: {pad} crops more than shape {list(input.shape)} has")
-    return Pad.apply(input, tuple(widths), 0.0 if value is None else value)
-
-
-def to(input: Tensor, *args, dtype=None, device=None, non_blocking=False, copy=False) -> Tensor:
-    """The tensor in another dtype (itself if it has it); devices other than the CPU raise."""
+    flags = []
     for arg in args:
         if isinstance(arg, Tensor):
             dtype = arg.dtype
-        elif isinstance(arg, (str, device_type)):
+        elif isinstance(arg, bool):
+            flags.append(arg)
+        elif isinstance(arg, (str, int, device_type)):
             device = arg
-        elif arg is not None and not isinstance(arg, bool):
+        elif arg is not None:
             dtype = arg
-    check_device(device)
-    if dtype is None or np.dtype(dtype) == input.dtype:
+    copy = flags[1] if len(flags) > 1 else copy
+    if device is not None:
+        check_device(device)
+    if dtype is None:
         return clone(input) if copy else input
-    check_dtype(np.dtype(dtype))
-    return Cast.apply(input, np.dtype(dtype))
+    dtype = as_dtype(dtype, "to")
+    if dtype == input.dtype:
+        return clone(input) if copy else input
+    return Cast.apply(input, dtype)
+
+
+def as_dtype(dtype, op) -> np.dtype:
+    """``dtype`` as NumPy's, checked to be one that a tensor can have."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{op}: {dtype!r} is no dtype") from None
+    check_dtype(found)
+    return found
 
 
 class device_type:
@@ -314,11 +319,11 @@ def check_device(device) -> None:
         raise RuntimeError(f"tinyconv computes on the CPU only; got device {str(name)!r}")
 
 
-def clone(input: Tensor) -> Tensor:
+def clone(input: Tensor, *, memory_format=None) -> Tensor:
     """A copy that gradients flow through."""
     return Clone.apply(as_tensor(input, "clone"))
 
 
-def contiguous(input: Tensor) -> Tensor:
-    """The tensor itself, or a C-ordered copy if it is strided."""
+def contiguous(input: Tensor, memory_format=None) -> Tensor:
+    """The tensor itself, or a C-ordered copy if it is strided. There is one memory format."""
     return input if input.array.flags.c_contiguous else Contiguous.apply(input)

@@ -1,7 +1,11 @@
 """Optimisers and learning-rate schedules."""
 
 from tinyconv.optim import lr_scheduler
+from tinyconv.optim.adaptive import ASGD, Adadelta, Adagrad, Adamax, NAdam, RAdam, Rprop
 from tinyconv.optim.algorithms import SGD, Adam, AdamW, RMSprop
 from tinyconv.optim.optimizer import Optimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+__all__ = [
+    "ASGD", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam",
+    "RMSprop", "Rprop", "lr_scheduler",
+]  # fmt: skip

@@ -1,4 +1,9 @@
-"""The update rules, each as its paper states it. g is the gradient, p the parameter."""
+"""The update rules that have a kernel, each as its paper states it too.
+
+g is the gradient, p the parameter; with ``maximize`` g is taken with the other sign. The options
+by which PyTorch chooses among its own ways to compute (``foreach``, ``fused``) are accepted and
+mean nothing.
+"""
 
 import numpy as np
 
@@ -6,6 +11,17 @@ from tinyconv import kernels
 from tinyconv.optim.optimizer import Optimizer
 
 _INFINITY = float("inf")
+
+
+def with_decay(p, g, group):
+    """The gradient with weight decay in it; a decoupled one is taken off ``p`` at once."""
+    decay = group["weight_decay"]
+    if not decay:
+        return g
+    if group.get("decoupled_weight_decay"):
+        p *= 1 - group["lr"] * decay
+        return g
+    return g + decay * p
 
 
 class SGD(Optimizer):
@@ -19,6 +35,7 @@ class SGD(Optimizer):
         lr: learning rate, default 1e-3.
         momentum, dampening, weight_decay: default 0.
         nesterov: wants momentum and no dampening.
+        maximize: go up instead of down.
 
     Source: Sutskever et al. 2013, in PyTorch's form.
 
@@ -30,21 +47,23 @@ class SGD(Optimizer):
 
     _limits = {"lr": (0, _INFINITY), "momentum": (0, _INFINITY), "weight_decay": (0, _INFINITY)}
 
-    def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False):
+    def __init__(
+        self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *,
+        maximize=False, **hints,
+    ):  # fmt: skip
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError(
                 f"SGD: nesterov wants momentum > 0 and dampening 0, got {momentum}, {dampening}"
             )
         defaults = dict(
             lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
-            nesterov=nesterov,
+            nesterov=nesterov, maximize=maximize,
         )  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, hints)
 
     def _update(self, p, g, state, group):
         momentum = group["momentum"]
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = with_decay(p, g, group)
         if momentum:
             v = state.get("momentum_buffer")
             if v is None:
@@ -71,7 +90,8 @@ class Adam(Optimizer):
         m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
         p <- p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
-    ``weight_decay`` adds weight_decay p to g. With ``amsgrad`` the largest v so far is used.
+    ``weight_decay`` adds weight_decay p to g, or, if ``decoupled_weight_decay``, takes it off p
+    as in AdamW. With ``amsgrad`` the largest v so far is used.
 
     Source: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1.
 
@@ -85,28 +105,25 @@ class Adam(Optimizer):
         "lr": (0, _INFINITY), "betas": (0, 1), "eps": (0, _INFINITY),
         "weight_decay": (0, _INFINITY),
     }  # fmt: skip
-    _decoupled = False
 
     def __init__(
-        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False
-    ):
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, *,
+        maximize=False, decoupled_weight_decay=False, **hints,
+    ):  # fmt: skip
         defaults = dict(
-            lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
-        )
-        super().__init__(params, defaults)
+            lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
+            maximize=maximize, decoupled_weight_decay=decoupled_weight_decay,
+        )  # fmt: skip
+        super().__init__(params, defaults, hints)
 
     def _update(self, p, g, state, group):
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(p), exp_avg_sq=np.zeros_like(p))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(p)
+        if group["amsgrad"] and "max_exp_avg_sq" not in state:
+            state["max_exp_avg_sq"] = np.zeros_like(p)
         b1, b2 = group["betas"]
         state["step"] += 1
-        if group["weight_decay"]:
-            if self._decoupled:
-                p *= 1 - group["lr"] * group["weight_decay"]
-            else:
-                g = g + group["weight_decay"] * p
+        g = with_decay(p, g, group)
         m, v = state["exp_avg"], state["exp_avg_sq"]
         m += (1 - b1) * (g - m)
         v *= b2
@@ -130,14 +147,14 @@ class Adam(Optimizer):
             rates[state["step"]] = None
         for t in rates:
             rates[t] = group["lr"] / (1 - b1**t), (1 - b2**t) ** -0.5
-        decay = group["weight_decay"]
+        decay, decoupled = group["weight_decay"], group["decoupled_weight_decay"]
         kernels.optimizer.adam(
             rows,
             np.array([rates[state["step"]] for state in states]).T.copy(),
             group["betas"],
             group["eps"],
-            0 if self._decoupled else decay,
-            1 - group["lr"] * decay if self._decoupled else 1,
+            0 if decoupled else decay,
+            1 - group["lr"] * decay if decoupled else 1,
             group["amsgrad"],
         )
 
@@ -148,12 +165,14 @@ class AdamW(Adam):
     Source: Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2.
     """
 
-    _decoupled = True
-
     def __init__(
-        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False
-    ):
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *,
+        maximize=False, **hints,
+    ):  # fmt: skip
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize,
+            decoupled_weight_decay=True, **hints,
+        )  # fmt: skip
 
 
 class RMSprop(Optimizer):
@@ -174,20 +193,21 @@ class RMSprop(Optimizer):
     }  # fmt: skip
 
     def __init__(
-        self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False
-    ):
+        self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, *,
+        maximize=False, **hints,
+    ):  # fmt: skip
         defaults = dict(
             lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
-            centered=centered,
+            centered=centered, maximize=maximize,
         )  # fmt: skip
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, hints)
 
     def _update(self, p, g, state, group):
         alpha = group["alpha"]
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
+        g = with_decay(p, g, group)
         if not state:
-            state["square_avg"] = np.zeros_like(p)
+            state.update(step=0, square_avg=np.zeros_like(p))
+        state["step"] += 1
         v = state["square_avg"]
         v *= alpha
         v += (1 - alpha) * (g * g)
@@ -211,6 +231,8 @@ class RMSprop(Optimizer):
         )
 
     def _update_all(self, rows, states, group):
+        for state in states:
+            state["step"] += 1
         kernels.optimizer.rmsprop(
             rows, group["lr"], group["alpha"], group["eps"], group["weight_decay"],
             group["momentum"], group["centered"],

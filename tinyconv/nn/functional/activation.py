@@ -1,56 +1,62 @@
-"""Activations: the ops, with PyTorch's ``inplace`` accepted, and softmax with its ``dtype``."""
-
-import functools
-import inspect
+"""Activations: the ops under their names here, softmax by PyTorch's rules for ``dim``."""
 
 from tinyconv.autograd import Tensor
-from tinyconv.ops import pointwise as activations
-from tinyconv.ops import softmax as softmax_ops
-from tinyconv.ops.pointwise import gelu, logsigmoid, sigmoid, softplus, tanh
+from tinyconv.ops import pointwise
+from tinyconv.ops import softmax as ops
+from tinyconv.ops.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    mish,
+    prelu,
+    relu6,
+    rrelu,
+    selu,
+    silu,
+    softplus,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
+from tinyconv.ops.pointwise import sigmoid, tanh
+from tinyconv.ops.softmax import gumbel_softmax
 
 __all__ = [
-    "elu", "gelu", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "relu", "relu6", "selu",
-    "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
+    "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6",
+    "rrelu", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign",
+    "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 
-def softmax(input: Tensor, dim=None, dtype=None) -> Tensor:
-    """exp(x) / sum(exp(x)) along ``dim``."""
-    return softmax_ops.softmax(_with(input, dtype), _default_dim(input, dim))
+def relu(input: Tensor, inplace=False) -> Tensor:
+    """max(x, 0); the derivative at 0 is 0, NaN stays NaN."""
+    return pointwise.relu(input)
 
 
-def log_softmax(input: Tensor, dim=None, dtype=None) -> Tensor:
+def softmax(input: Tensor, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+    """exp(x) / sum(exp(x)) along ``dim``; without one along 0 of 0, 1 or 3 dimensions, else 1."""
+    return ops.softmax(input, _default_dim(input, dim), dtype)
+
+
+def softmin(input: Tensor, dim=None, _stacklevel=3, dtype=None) -> Tensor:
+    """softmax(-x) along ``dim``."""
+    return ops.softmax(-input, _default_dim(input, dim), dtype)
+
+
+def log_softmax(input: Tensor, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """log(softmax(x)) along ``dim``."""
-    return softmax_ops.log_softmax(_with(input, dtype), _default_dim(input, dim))
-
-
-def _with(input, dtype):
-    return input if dtype is None else input.to(dtype)
+    return ops.log_softmax(input, _default_dim(input, dim), dtype)
 
 
 def _default_dim(input, dim):
     # PyTorch's old rule for scripts that leave it out
     return dim if dim is not None else (0 if input.ndim in (0, 1, 3) else 1)
-
-
-def _inplace_accepting(function):
-    """Accept PyTorch's ``inplace``, last or by name: it means nothing, values never change."""
-    parameters = len(inspect.signature(function).parameters)
-
-    @functools.wraps(function)
-    def accepting(*args, inplace=False, **kwargs):
-        if len(args) == parameters + 1:
-            args = args[:-1]
-        return function(*args, **kwargs)
-
-    accepting.__module__ = __name__  # so that it can be pickled by its name
-    return accepting
-
-
-relu, relu6, leaky_relu, elu, selu, silu, hardtanh = map(
-    _inplace_accepting,
-    (
-        activations.relu, activations.relu6, activations.leaky_relu, activations.elu,
-        activations.selu, activations.silu, activations.hardtanh,
-    ),
-)  # fmt: skip

@@ -6,7 +6,7 @@ from tinyconv.autograd import Tensor
 from tinyconv.nn.checks import one_dtype
 from tinyconv.ops import linalg as linalg_ops
 from tinyconv.ops.common import float_tensor
-from tinyconv.ops.index import one_hot
+from tinyconv.ops.scatter import one_hot
 
 __all__ = ["linear", "one_hot"]
 

@@ -1,5 +1,5 @@
 """Functions that move pixels: padding."""
 
-from tinyconv.ops.shape import pad
+from tinyconv.ops.pad import pad
 
 __all__ = ["pad"]
