@@ -11,49 +11,87 @@ import importlib as _importlib
 
 import numpy as _np
 
-from tinyconv import autograd, cuda, data, kernels, nn, optim, testing, utils
+from tinyconv import absent as _absent
+from tinyconv import autograd, cuda, data, kernels, linalg, nn, optim, testing, utils
 from tinyconv.autograd import (
     Tensor,
     enable_grad,
     get_default_dtype,
     inference_mode,
+    is_anomaly_enabled,
     is_grad_enabled,
     no_grad,
     set_default_dtype,
     set_grad_enabled,
 )
 from tinyconv.kernels import get_num_threads, set_num_threads
-from tinyconv.nn.functional import log_softmax, softmax
+from tinyconv.ops.activations import celu, hardshrink, prelu, rrelu, selu, threshold
 from tinyconv.ops.arithmetic import (
     add,
     clamp,
+    clamp_max,
+    clamp_min,
+    clip,
     div,
+    divide,
+    floor_divide,
+    fmod,
     maximum,
     minimum,
     mul,
+    multiply,
     neg,
-    pow,
+    negative,
     remainder,
+    rsub,
     sub,
+    subtract,
+    true_divide,
     where,
 )
 from tinyconv.ops.compare import (
     allclose,
+    bitwise_and,
+    bitwise_left_shift,
+    bitwise_not,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
     eq,
     equal,
     ge,
+    greater,
+    greater_equal,
     gt,
+    isclose,
     isfinite,
+    isin,
+    isinf,
     isnan,
+    isneginf,
+    isposinf,
+    isreal,
     le,
+    less,
+    less_equal,
     logical_and,
     logical_not,
     logical_or,
     logical_xor,
     lt,
     ne,
+    not_equal,
+    signbit,
 )
 from tinyconv.ops.creation import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
     arange,
     as_tensor,
     empty,
@@ -62,16 +100,27 @@ from tinyconv.ops.creation import (
     from_numpy,
     full,
     full_like,
+    is_tensor,
     linspace,
+    logspace,
+    numel,
     ones,
     ones_like,
+    scalar_tensor,
     tensor,
     zeros,
     zeros_like,
 )
+from tinyconv.ops.distance import (
+    cdist,
+    cosine_similarity,
+    dist,
+    pairwise_distance,
+    pdist,
+    renorm,
+)
 from tinyconv.ops.index import (
     argwhere,
-    diagonal,
     gather,
     index_select,
     masked_select,
@@ -81,7 +130,25 @@ from tinyconv.ops.index import (
     take,
     take_along_dim,
 )
-from tinyconv.ops.join import cat, chunk, split, stack, unbind
+from tinyconv.ops.join import (
+    cat,
+    chunk,
+    column_stack,
+    concat,
+    concatenate,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    row_stack,
+    split,
+    split_with_sizes,
+    stack,
+    tensor_split,
+    unbind,
+    vsplit,
+    vstack,
+)
 from tinyconv.ops.einsum import einsum
 from tinyconv.ops.linalg import (
     addbmm,
@@ -97,33 +164,108 @@ from tinyconv.ops.linalg import (
     outer,
     vdot,
 )
+from tinyconv.ops.order import (
+    argsort,
+    bucketize,
+    kthvalue,
+    median,
+    mode,
+    msort,
+    nanmedian,
+    nanquantile,
+    quantile,
+    searchsorted,
+    sort,
+    topk,
+    unique,
+    unique_consecutive,
+)
+from tinyconv.nn.functional import bilinear
 from tinyconv.ops.products import cross, inner, kron, matrix_power, tensordot, trace
+from tinyconv.ops.pairs import (
+    addcdiv,
+    addcmul,
+    arctan2,
+    atan2,
+    copysign,
+    fmax,
+    fmin,
+    heaviside,
+    hypot,
+    lerp,
+    logaddexp,
+    logaddexp2,
+    xlogy,
+)
 from tinyconv.ops.pointwise import (
     abs,
+    absolute,
+    acos,
+    acosh,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctanh,
+    asin,
+    asinh,
+    atan,
+    atanh,
+    ceil,
     cos,
+    cosh,
+    deg2rad,
     erf,
     erfc,
     exp,
+    exp2,
     expm1,
+    fix,
+    floor,
+    frac,
     log,
+    log10,
     log1p,
+    log2,
+    logit,
+    nan_to_num,
+    positive,
+    rad2deg,
+    reciprocal,
     relu,
+    round,
     rsqrt,
+    sgn,
     sigmoid,
     sign,
     sin,
+    sinc,
+    sinh,
     sqrt,
+    tan,
     tanh,
+    trunc,
+)
+from tinyconv.ops.power import (
+    float_power,
+    pow,
+    square,
 )
 from tinyconv.ops.random import (
     Generator,
+    bernoulli,
     default_generator,
     get_rng_state,
     initial_seed,
     manual_seed,
+    multinomial,
+    normal,
+    poisson,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
@@ -133,17 +275,61 @@ from tinyconv.ops.reduce import (
     all,
     amax,
     amin,
+    aminmax,
     any,
     argmax,
     argmin,
+    count_nonzero,
     logsumexp,
     max,
     mean,
     min,
+    nanmean,
+    nansum,
     norm,
     std,
+    std_mean,
     sum,
     var,
+    var_mean,
+)
+from tinyconv.ops.scan import (
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    diff,
+    logcumsumexp,
+    prod,
+)
+from tinyconv.ops.rearrange import (
+    adjoint,
+    block_diag,
+    broadcast_shapes,
+    broadcast_tensors,
+    broadcast_to,
+    cartesian_prod,
+    combinations,
+    diag,
+    diag_embed,
+    diagflat,
+    fliplr,
+    flipud,
+    meshgrid,
+    moveaxis,
+    movedim,
+    ravel,
+    repeat_interleave,
+    roll,
+    rot90,
+    swapaxes,
+    swapdims,
+    tile,
+    tril,
+    tril_indices,
+    triu,
+    triu_indices,
+    unflatten,
 )
 from tinyconv.ops.scatter import (
     bincount,
@@ -162,6 +348,9 @@ from tinyconv.ops.scatter import (
     slice_scatter,
 )
 from tinyconv.ops.shape import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
     clone,
     flatten,
     flip,
@@ -173,6 +362,9 @@ from tinyconv.ops.shape import (
     unsqueeze,
 )
 from tinyconv.ops.shape import device_type as device
+from tinyconv.ops.softmax import log_softmax, softmax
+from tinyconv.ops.strided import diagonal
+from tinyconv.ops.vision import channel_shuffle, pixel_shuffle, pixel_unshuffle
 
 __version__ = "0.1.0"
 
@@ -182,16 +374,20 @@ uint8, int8, int16 = (_np.dtype(name) for name in ("uint8", "int8", "int16"))
 int = int32 = _np.dtype(_np.int32)
 long = int64 = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
+#: named in scripts; memory here has one format
+contiguous_format, preserve_format, channels_last = "contiguous", "preserve", "channels_last"
 ger = outer
-clip = clamp
 
 #: loaded when they are first looked at, so that ``import tinyconv`` stays short
 _LATER = ("models", "onnx", "weights")
+_FUNCTIONS_LATER = {"load": "serialization", "save": "serialization"}
 
-__all__ = [*_LATER, *[name for name in globals() if not name.startswith("_")]]
+__all__ = [*_LATER, *_FUNCTIONS_LATER, *[name for name in globals() if not name.startswith("_")]]
 
 
 def __getattr__(name):
     if name in _LATER:
         return _importlib.import_module(f"tinyconv.{name}")
-    raise AttributeError(f"module 'tinyconv' has no attribute {name!r}")
+    if name in _FUNCTIONS_LATER:
+        return getattr(_importlib.import_module(f"tinyconv.{_FUNCTIONS_LATER[name]}"), name)
+    raise AttributeError(_absent.why(name))

@@ -234,3 +234,33 @@ def test_a_forward_that_returns_no_array_is_refused(bad):
 
     with pytest.raises(TypeError, match="Bad.forward"):
         Bad.apply(tc.ones(1))
+
+
+def test_the_spelling_with_setup_context():
+    class Scaled(tc.autograd.Function):
+        @staticmethod
+        def forward(x, factor):
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            x, ctx.factor = inputs
+            ctx.save_for_backward(x)
+
+        @staticmethod
+        def backward(ctx, gy):
+            assert ctx.saved_tensors[0].tolist() == [1, 1]
+            return gy * ctx.factor, None
+
+    x = tc.ones(2, requires_grad=True)
+    assert tc.autograd.grad(Scaled.apply(x, 3).sum(), x)[0].tolist() == [3, 3]
+
+
+def test_mark_dirty_is_refused_by_name():
+    class Bad(tc.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+
+    with pytest.raises(RuntimeError, match="Bad: mark_dirty does not exist"):
+        Bad.apply(tc.ones(2))

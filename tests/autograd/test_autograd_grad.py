@@ -190,3 +190,26 @@ def test_a_retained_gradient_is_counted_once_when_it_is_asked_for_too():
     y.retain_grad()
     (y * 3).backward(inputs=[y])
     assert y.grad.item() == 3.0
+
+
+def test_post_accumulate_hooks_see_the_filled_gradient():
+    x = tc.ones(2, requires_grad=True)
+    seen = []
+    handle = x.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.tolist()))
+    for _ in range(2):
+        (x * 2).sum().backward()
+    tc.autograd.grad((x * 2).sum(), x)  # fills nothing
+    handle.remove()
+    x.sum().backward()
+    assert seen == [[2, 2], [4, 4]]
+    x.register_post_accumulate_grad_hook(lambda p: setattr(p, "grad", None))
+    x.sum().backward()
+    assert x.grad is None
+    with pytest.raises(RuntimeError, match="wants a leaf"):
+        (x * 2).register_post_accumulate_grad_hook(print)
+
+
+def test_batched_gradients_are_refused():
+    x = tc.ones(2, requires_grad=True)
+    with pytest.raises(ValueError, match="is_grads_batched"):
+        tc.autograd.grad(x * 2, x, tc.ones(3, 2), is_grads_batched=True)

@@ -135,3 +135,39 @@ def test_the_default_dtype_is_what_floats_become():
     assert tc.tensor(1.5).dtype == tc.float32
     with pytest.raises(TypeError, match="int64, wants float32 or float64"):
         tc.set_default_dtype(tc.int64)
+
+
+def test_inference_mode_by_a_flag_and_as_a_decorator():
+    x = tc.ones(2, requires_grad=True)
+
+    @tc.inference_mode
+    def bare(x):
+        return x * 2
+
+    @tc.inference_mode(mode=True)
+    def called(x):
+        return x * 2
+
+    assert not bare(x).requires_grad and not called(x).requires_grad
+    with tc.inference_mode():
+        made = x * 2
+        with tc.inference_mode(False):
+            assert (x * 2).requires_grad
+    assert (made * x).requires_grad  # unlike PyTorch's, it may be used in a graph
+
+
+def test_anomalies_are_detected_by_a_flag():
+    x = tc.tensor([-1.0], requires_grad=True)
+    assert not tc.is_anomaly_enabled()
+    tc.autograd.set_detect_anomaly(True)
+    try:
+        with pytest.raises(RuntimeError, match="Log made 1 NaN"):
+            x.log()
+        with tc.autograd.set_detect_anomaly(False):
+            x.log()
+        with tc.autograd.detect_anomaly(check_nan=False):
+            x.log()
+        assert tc.is_anomaly_enabled()
+    finally:
+        tc.autograd.set_detect_anomaly(False)
+    assert not tc.is_anomaly_enabled()

@@ -282,7 +282,8 @@ def test_how_a_net_prints():
     assert repr(Net()) == (
         "Net(\n"
         "  (conv): Conv2d(1, 2, kernel_size=(3, 2), stride=(1, 1))\n"
-        "  (bn): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)\n"
+        "  (bn): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, "
+        "bias=True, track_running_stats=True)\n"
         "  (head): Sequential(\n"
         "    (0): Flatten(start_dim=1, end_dim=-1)\n"
         "    (1): Linear(in_features=24, out_features=3, bias=False)\n"

@@ -9,6 +9,8 @@ import tinyconv as tc
 
 #: relative to the largest value
 TOLERANCE = {"float64": 1e-9, "float32": 2e-5}
+#: a largest value below this counts as this
+FLOOR = 0.1
 #: arguments of PyTorch's that say how a result lies in memory
 MEMORY = ("memory_format", "layout", "pin_memory")
 
@@ -59,10 +61,13 @@ def copied(array):
 
 
 class Builder:
-    """Rebuilds the arguments of a sample for ``T`` and remembers the tensors in order."""
+    """Rebuilds the arguments of a sample for ``T`` and remembers the tensors in order.
 
-    def __init__(self, T):
-        self.T, self.tensors, self._known = T, [], {}
+    ``double`` makes float64 of float32: then the result is what float32 should come to.
+    """
+
+    def __init__(self, T, double=False):
+        self.T, self.double, self.tensors, self._known = T, double, [], {}
 
     def __call__(self, value):
         T = self.T
@@ -82,7 +87,7 @@ class Builder:
         if isinstance(value, complex):
             raise OutOfScope("complex")
         if T is torch:
-            return value
+            return torch.float64 if self.double and value is torch.float32 else value
         if isinstance(value, torch.dtype):
             return dtype_of(value)
         if isinstance(value, torch.device):
@@ -98,13 +103,22 @@ class Builder:
         return value
 
     def tensor(self, value):
-        dtype_of(value.dtype)
-        if value.layout != torch.strided or value.device.type != "cpu":
-            raise OutOfScope("sparse or device")
-        if value.ndim > 64:  # NumPy's most
-            raise OutOfScope("more than 64 dimensions")
-        tensor = self.T.from_numpy(copied(value.detach().numpy()))
+        check_scope([value])
+        array = copied(value.detach().numpy())
+        if self.double and array.dtype == np.float32:
+            array = array.astype(np.float64)
+        tensor = self.T.from_numpy(array)
         return tensor.requires_grad_() if value.requires_grad else tensor
+
+
+def check_scope(tensors):
+    """Raise OutOfScope for what a tensor of tinyconv can not be."""
+    for tensor in tensors:
+        dtype_of(tensor.dtype)
+        if tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise OutOfScope("sparse or device")
+        if tensor.ndim > 64:
+            raise OutOfScope("more than the 64 dimensions of NumPy")
 
 
 def dtype_of(dtype):
@@ -187,12 +201,31 @@ def close(ours, theirs, what):
         equal = ours == theirs
     else:
         tolerance = TOLERANCE[theirs.dtype.name]
-        finite = np.isfinite(theirs)
-        largest = np.abs(theirs[finite]).max(initial=0)
+        largest = np.abs(theirs[np.isfinite(theirs)]).max(initial=0)
         with np.errstate(all="ignore"):
-            equal = np.abs(ours - theirs) <= tolerance * (largest + 1e-3)
+            equal = np.abs(ours - theirs) <= tolerance * max(largest, FLOOR)
             equal |= (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     if not np.all(equal):
         place = tuple(int(i) for i in np.argwhere(~np.atleast_1d(equal))[0])
         a, b = (np.atleast_1d(v)[place].item() for v in (ours, theirs))
         raise Differs(f"{what}{list(place)}: {a!r}, torch {b!r} ({(~equal).sum()} of {equal.size})")
+
+
+def no_worse(ours, theirs, exact):
+    """Whether float32 strays from float64 hardly more here than in PyTorch."""
+    compare(ours, theirs, values=False)
+    triples = zip(flat(ours, tc.Tensor), flat(theirs, torch.Tensor), flat(exact, torch.Tensor))
+    for a, b, truth in triples:
+        a, b, truth = a.detach().numpy(), b.numpy(force=True), truth.numpy(force=True)
+        if b.dtype.kind != "f":
+            if not np.array_equal(a, b):
+                return False
+            continue
+        places = np.isfinite(truth) & np.isfinite(b)
+        if not np.array_equal(a[~places], b[~places], equal_nan=True):
+            return False
+        largest = np.abs(truth[places]).max(initial=FLOOR)
+        stray = np.abs(b - truth)[places].max(initial=TOLERANCE["float32"] * largest)
+        if not np.all(np.abs(a - truth)[places] <= 4 * stray):
+            return False
+    return True

@@ -17,7 +17,7 @@ from tinyconv.testing.registry import OPS
 #: ops of many options, all behind one spelling
 RICH = ("conv2d", "max_pool2d", "avg_pool2d", "batch_norm", "networks", "cross_entropy")
 #: constant almost everywhere, so that there may be no slope to see in any case
-CONSTANT = ("x ** 0", "norm 0", "sign", "div rounded", "rounded quotients", "ifloordiv")
+CONSTANT = ("x ** 0", "norm 0", "sign", "div rounded", "rounded quotients", "ifloordiv", "steps")
 each = pytest.mark.parametrize("name", OPS)
 
 

@@ -9,9 +9,11 @@ from tinyconv.testing.plain import ORACLES, plain
 from tinyconv.testing.registry import OPS, VALUES, names_in
 
 #: ops whose value is chance: their cases are compared by other tests
-RANDOM = {"F.dropout", "F.dropout2d"}
+RANDOM = {"F.dropout", "F.dropout2d", "F.gumbel_softmax", "tc.rrelu"}
 #: spelled in Python, not called by name: ndarrays have them
 NATIVE = {"Tensor.T", "Tensor.mT", "Tensor.shape", "Tensor.dtype", "Tensor.ndim"}
+#: fields of the named tuples that ops return, and dtypes
+NATIVE |= {"Tensor.values", "Tensor.indices", "tc.float32", "tc.float64"}
 ALL = {**OPS, **VALUES}
 
 

@@ -1,6 +1,7 @@
 """The engine: Tensor, Function, the backward walk and its modes. It knows no op."""
 
-from tinyconv.autograd.anomaly import detect_anomaly
+from tinyconv.autograd import functional
+from tinyconv.autograd.anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from tinyconv.autograd.backward import backward, grad
 from tinyconv.autograd.checkpoint import checkpoint
 from tinyconv.autograd.deferred import fusion
@@ -31,15 +32,18 @@ __all__ = [
     "complex_step",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "fusion",
     "get_default_dtype",
     "grad",
     "gradcheck",
     "gradgradcheck",
     "inference_mode",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
     "once_differentiable",
     "set_default_dtype",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

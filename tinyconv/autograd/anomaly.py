@@ -12,6 +12,34 @@ from tinyconv.autograd.tensor import Tensor
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+class set_detect_anomaly:
+    """Turn ``detect_anomaly`` on or off by a flag: at once, or for a ``with`` block.
+
+    >>> import tinyconv as tc
+    >>> with tc.autograd.set_detect_anomaly(True):
+    ...     tc.is_anomaly_enabled()
+    True
+    >>> tc.is_anomaly_enabled()
+    False
+    """
+
+    def __init__(self, mode, check_nan=True, check_inf=False):
+        self._previous = state.detector
+        watches = mode and (check_nan or check_inf)
+        state.detector = Detector(check_nan, check_inf) if watches else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        state.detector = self._previous
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether ``detect_anomaly`` is on in this thread."""
+    return state.detector is not None
+
+
 @contextlib.contextmanager
 def detect_anomaly(check_nan=True, check_inf=False):
     """Raise at the first op whose result holds a NaN, forward or backward.
@@ -34,12 +62,8 @@ def detect_anomaly(check_nan=True, check_inf=False):
     Traceback (most recent call last):
     RuntimeError: Log made 1 NaN of 1 values in forward...
     """
-    previous = state.detector
-    state.detector = Detector(check_nan, check_inf) if check_nan or check_inf else None
-    try:
+    with set_detect_anomaly(True, check_nan, check_inf):
         yield
-    finally:
-        state.detector = previous
 
 
 class Detector:

@@ -14,7 +14,7 @@ import threading
 import numpy as np
 
 from tinyconv.autograd.modes import settle, state
-from tinyconv.autograd.tensor import Tensor, meta
+from tinyconv.autograd.tensor import AFTER_GRAD, Tensor, meta
 from tinyconv.kernels.addition import add
 from tinyconv.kernels.memory import is_new
 
@@ -67,6 +67,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         del captured
     for leaf, slot in leaves:
         _accumulate(leaf, slot, create_graph)
+        for hook in list(leaf.__dict__.get(AFTER_GRAD, {}).values()):
+            hook(leaf)
 
 
 def grad(
@@ -76,6 +78,7 @@ def grad(
     retain_graph=None,
     create_graph=False,
     allow_unused=None,
+    is_grads_batched=False,
     materialize_grads=False,
 ):
     """Return d(outputs)/d(inputs), weighed by ``grad_outputs``; ``.grad`` stays as it is.
@@ -86,6 +89,7 @@ def grad(
         retain_graph: keep saved data for another walk; default ``create_graph``.
         create_graph: record the walk, so that the result can be differentiated again.
         allow_unused: give None for inputs that the outputs do not depend on.
+        is_grads_batched: there is no such mode; leave it False.
         materialize_grads: give zeros for them instead.
 
     Returns:
@@ -93,6 +97,7 @@ def grad(
 
     Raises:
         RuntimeError: an input that does not require grad or was not used.
+        ValueError: ``is_grads_batched``.
 
     >>> import tinyconv as tc
     >>> x = tc.tensor(2.0, requires_grad=True)
@@ -100,6 +105,8 @@ def grad(
     >>> tc.autograd.grad(g, x)
     (tensor(12.),)
     """
+    if is_grads_batched:
+        raise ValueError("grad: is_grads_batched does not exist in tinyconv; call grad in a loop")
     inputs = _recorded(inputs, "grad")
     if allow_unused is False and materialize_grads:
         raise ValueError("grad: materialize_grads=True contradicts allow_unused=False")

@@ -1,5 +1,7 @@
 """checkpoint: trade a second forward pass for the memory of what it saved."""
 
+import weakref
+
 from tinyconv.autograd import modes
 from tinyconv.autograd.modes import enable_grad, state
 from tinyconv.autograd.tensor import Tensor
@@ -55,24 +57,36 @@ class _Segment:
         self.rng = None
         self.running = False
         self.seen = {}  # id -> version counter of each tensor that an op inside used
+        self.used = {}  # id -> weak reference to the tensor
         self.metas = []  # (shape, dtype) of each array that was packed
         self.arrays = {}
 
     def first_run(self):
         outer, state.saver = state.saver, self
         self.running = True
+        given = [t for t in (*self.args, *self.kwargs.values()) if isinstance(t, Tensor)]
+        before = [(t._counter, t._counter[0]) for t in given]
         try:
-            return self.function(*self.args, **self.kwargs)
+            results = self.function(*self.args, **self.kwargs)
         finally:
             state.saver, self.running = outer, False
             self.arrays.clear()
             # the versions at the end: what the function itself changed is its own affair
             self.versions = [(counter, counter[0]) for counter in self.seen.values()]
+            living = [(ref, ref()) for ref in self.used.values()]
+            self.memory = [(ref, t._counter) for ref, t in living if t is not None]
+        if any(t._counter is not c or c[0] != v for t, (c, v) in zip(given, before)):
+            raise RuntimeError(
+                "checkpoint: the function changes its input in place, so that it would do something"
+                " else when it is run again; .clone() the input in it first"
+            )
+        return results
 
     def watch(self, args):
         for a in args:
             if isinstance(a, Tensor):
                 self.seen[id(a._counter)] = a._counter
+                self.used[id(a)] = weakref.ref(a)
 
     def pack(self, array):
         index = len(self.metas)
@@ -87,7 +101,9 @@ class _Segment:
         return self.arrays[index]
 
     def _run_again(self):
-        if any(counter[0] != version for counter, version in self.versions):
+        if any(counter[0] != version for counter, version in self.versions) or any(
+            (t := ref()) is not None and t._counter is not counter for ref, counter in self.memory
+        ):
             raise RuntimeError(
                 "checkpoint: a tensor that the function uses was changed in place before backward "
                 "could run it again; run backward first (or do without checkpoint)"

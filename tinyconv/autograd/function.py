@@ -74,6 +74,25 @@ class Function:
         """With False, ``backward`` gets None for outputs that nobody used."""
         self.materialize_grads = bool(value)
 
+    def mark_dirty(self, *arrays):
+        """Raises: ``forward`` may not change its inputs."""
+        raise RuntimeError(
+            f"{self.name}: mark_dirty does not exist in tinyconv: forward must not change its "
+            "inputs; compute into a copy"
+        )
+
+    def __init_subclass__(cls):
+        # PyTorch's other spelling: forward(*arrays), then setup_context(ctx, inputs, output)
+        if "setup_context" in cls.__dict__:
+            forward, setup = cls.forward, cls.setup_context
+
+            def both(ctx, *arrays, **options):
+                output = forward(*arrays, **options)
+                setup(ctx, arrays, output)
+                return output
+
+            cls.forward = staticmethod(both)
+
     @staticmethod
     def forward(ctx, *arrays, **options):
         raise NotImplementedError("a Function needs a forward(ctx, *arrays)")
@@ -247,10 +266,10 @@ def _as_output(cls, array, args, arrays):
     for a, given in zip(args, arrays):
         if isinstance(a, Tensor):
             if given is array:
-                return Tensor._wrap(array[...], a._counter)
+                return a._alias(array[...])
             # a view of an input shares its memory, and so its version counter
             if not fresh and np.may_share_memory(array, given):
-                return Tensor._wrap(array, a._counter)
+                return a._alias(array)
     return Tensor._wrap(array)
 
 

@@ -133,14 +133,22 @@ class no_grad(_GradMode):
     mode = False
 
 
-class inference_mode(no_grad):
-    """The same as ``no_grad``: kept for scripts that use PyTorch's newer name.
+class inference_mode(_GradMode):
+    """``no_grad`` under PyTorch's newer name; ``inference_mode(False)`` is ``enable_grad``.
+
+    In PyTorch a tensor that was made inside can never be recorded afterwards; here it is one like
+    any other.
 
     >>> import tinyconv as tc
     >>> with tc.inference_mode():
     ...     tc.is_grad_enabled()
     False
     """
+
+    def __new__(cls, mode=True):
+        self = super().__new__(cls)
+        self.mode = not mode
+        return self(mode) if callable(mode) else self
 
 
 class enable_grad(_GradMode):

@@ -16,6 +16,8 @@ _DTYPES = frozenset(
     np.dtype(name) for name in "float32 float64 bool uint8 int8 int16 int32 int64".split()
 )
 _default_dtype = np.dtype(np.float32)
+#: the attribute of a leaf that holds its post-accumulate hooks
+AFTER_GRAD = "_after_grad"
 _new = object.__new__
 
 
@@ -62,13 +64,6 @@ def check_dtype(dtype):
     )
 
 
-def shared(counter):
-    """The version counter, marked as one of memory that several have been given."""
-    if len(counter) == 1:
-        counter.append(True)
-    return counter
-
-
 class Tensor:
     """A NumPy array that remembers the op that made it.
 
@@ -90,21 +85,25 @@ class Tensor:
 
     __slots__ = (
         "array", "_grad", "grad_fn", "output_nr", "_requires_grad", "_counter", "_hooks",
-        "_retains", "_later", "__weakref__", "__dict__",
+        "_retains", "_later", "_sharing", "__weakref__", "__dict__",
     )  # fmt: skip
     #: NumPy must leave ``ndarray * Tensor`` to ``Tensor.__rmul__``
     __array_ufunc__ = None
 
     def __init__(self, data, requires_grad=False):
-        counter = None
-        if isinstance(data, Tensor):
-            data, counter = data.array, data._counter  # the same memory: one version for both
+        other = data if isinstance(data, Tensor) else None
+        if other is not None:
+            data = data.array
         if not isinstance(data, (np.ndarray, np.generic)):
             data = np.asarray(data, _default_dtype)
         check_dtype(data.dtype)
         # a view of its own: two Tensors never share one ndarray object, so the
         # engine can tell by identity which input a saved array was
-        self._init(np.asarray(data)[...], counter)
+        self._init(np.asarray(data)[...])
+        if other is not None:
+            self._share(other)
+        else:
+            self._share_array()  # the caller has it
         if requires_grad:
             self.requires_grad = True
 
@@ -114,7 +113,7 @@ class Tensor:
         self.grad_fn = None
         self.output_nr = 0
         self._requires_grad = False
-        self._counter = [0] if counter is None else shared(counter)
+        self._counter = [0] if counter is None else counter
         self._hooks = None
         self._retains = False
 
@@ -127,8 +126,30 @@ class Tensor:
         self._grad = self.grad_fn = self._hooks = None
         self.output_nr = 0
         self._requires_grad = self._retains = False
-        self._counter = [0] if counter is None else shared(counter)
+        self._counter = [0] if counter is None else counter
         return self
+
+    # Tensors that share memory share its version counter, and each holds the list that stands
+    # behind the version there: so it is known whether others do (``ops.inplace.is_seen``). Is
+    # that list not empty, the memory was given away as an array, too.
+    def _share(self, other):
+        """Note that ``self`` is on the memory of ``other``."""
+        counter = self._counter = other._counter
+        if len(counter) == 1:
+            counter.append([])
+        self._sharing = other._sharing = counter[1]
+
+    def _share_array(self):
+        """Note that an array elsewhere is on this memory."""
+        self._share(self)
+        if not self._sharing:
+            self._sharing.append(True)
+
+    def _alias(self, array):
+        """The Tensor without history on ``array``, which is on the memory of ``self``."""
+        alias = Tensor._wrap(array)
+        alias._share(self)
+        return alias
 
     # -- what it is -----------------------------------------------------------------
     @property
@@ -177,7 +198,7 @@ class Tensor:
     # -- the same memory, other tensor ------------------------------------------------
     def detach(self):
         """The same memory as a leaf without history."""
-        return Tensor._wrap(self.array[...], self._counter)
+        return self._alias(self.array[...])
 
     @property
     def data(self):
@@ -188,7 +209,8 @@ class Tensor:
         settle()
         self._bump()  # for graphs that saved the old values
         other = value if isinstance(value, Tensor) else Tensor(value)
-        self.array, self._counter = other.array[...], shared(other._counter)
+        self.array = other.array[...]
+        self._share(other)
 
     def numpy(self):
         """The values as an ndarray on the same memory.
@@ -202,7 +224,7 @@ class Tensor:
                 "use .detach().numpy()"
             )
         settle()  # what is given away may be written into
-        shared(self._counter)
+        self._share_array()
         return self.array
 
     def __array__(self, dtype=None, copy=None):
@@ -253,6 +275,23 @@ class Tensor:
             hooks = self._hooks
         return RemovableHandle(hooks, hook)
 
+    def register_post_accumulate_grad_hook(self, hook):
+        """Call ``hook(tensor)`` after ``backward`` added to this leaf's ``.grad``.
+
+        Returns a handle with ``remove()``.
+        """
+        if not self._requires_grad or self.grad_fn is not None:
+            raise RuntimeError(
+                "register_post_accumulate_grad_hook: wants a leaf that requires grad, whose .grad "
+                "is filled; register_hook serves others"
+            )
+        return RemovableHandle(self.__dict__.setdefault(AFTER_GRAD, {}), hook)
+
+    @property
+    def retains_grad(self):
+        """Whether ``retain_grad`` was called on this non-leaf."""
+        return self._retains
+
     def __copy__(self):
         return self.__deepcopy__({})
 
@@ -266,6 +305,7 @@ class Tensor:
         new._init(array)
         new._requires_grad = self._requires_grad
         new.__dict__.update(self.__dict__)
+        new.__dict__.pop(AFTER_GRAD, None)
         if self._grad is not None:
             new._grad = Tensor._wrap(self._grad.array.copy())
         memo[id(self)] = new

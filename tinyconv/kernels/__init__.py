@@ -15,8 +15,8 @@ from tinyconv.kernels.geometry import Window, output_size
 from tinyconv.kernels.parallel import get_num_threads, set_num_threads
 
 _LAZY = (
-    "activation", "batchnorm", "conv", "jit", "loss", "matmul", "optimizer", "pool", "running",
-    "sums",
+    "activation", "batchnorm", "conv", "groupnorm", "jit", "loss", "matmul", "optimizer", "pool",
+    "running", "sums",
 )  # fmt: skip
 
 __all__ = [

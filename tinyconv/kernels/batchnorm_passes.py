@@ -34,14 +34,14 @@ OPEN, BY_RESULT, BY_LINE = range(3)
 
 # -- vectors that end where a plane ends ---------------------------------------------------
 @part
-def _read(array, p, left):
+def read(array, p, left):
     if left >= lanes(array):
         return load(array, p)
     return load_some(array, p, left)
 
 
 @part
-def _write(array, p, left, value):
+def write(array, p, left, value):
     if left >= lanes(array):
         store(array, p, value)
     else:
@@ -67,7 +67,7 @@ def sum_squares(x, P, means, squares, row, images, channels):
     together = max(1, _BLOCK // P)
     for c in range(channels[0], channels[1]):
         at = (images[0] * C + c) * P
-        means[row, c] = total(_read(x, at, P)) / min(n, P)
+        means[row, c] = total(read(x, at, P)) / min(n, P)
         squares[row, c] = 0.0
     stop = images[0]
     while stop < images[1]:
@@ -86,7 +86,7 @@ def sum_squares(x, P, means, squares, row, images, channels):
                         sum_d, sum_dd = load(waiting, 2 * n * c), load(waiting, 2 * n * c + n)
                     m = splat(away, c)
                     for p in range(begin, end, n):
-                        d = add(_read(x, at + p, end - p), m)
+                        d = add(read(x, at + p, end - p), m)
                         if end - p < n:
                             d = first(d, end - p)
                         sum_d, sum_dd = add(sum_d, d), fma(d, d, sum_dd)
@@ -125,12 +125,12 @@ def line(x, P, mean, scale, shift, residual, y, adds, relu, start, stop):
         # centred first: x * scale + shift would lose digits where |mean| >> std
         m, s, b = splat(away, c), splat(scale, c), splat(shift, c)
         for p in range(0, P, n):
-            v = fma(add(_read(x, i * P + p, P - p), m), s, b)
+            v = fma(add(read(x, i * P + p, P - p), m), s, b)
             if adds:
-                v = add(v, _read(residual, i * P + p, P - p))
+                v = add(v, read(residual, i * P + p, P - p))
             if relu:
                 v = positive(v)
-            _write(y, i * P + p, P - p, v)
+            write(y, i * P + p, P - p, v)
 
 
 @kernel
@@ -172,13 +172,13 @@ def sum_products(
                         sum_g, sum_gd = load(waiting, 2 * n * c), load(waiting, 2 * n * c + n)
                     for p in range(begin, end, n):
                         left = end - p
-                        g, d = _read(gy, at_g + p, left), add(_read(x, at + p, left), m)
+                        g, d = read(gy, at_g + p, left), add(read(x, at + p, left), m)
                         if mask == BY_LINE:
                             g = gate(g, fma(d, s, b))
                         elif mask == BY_RESULT:
-                            g = gate(g, _read(y, at + p, left))
+                            g = gate(g, read(y, at + p, left))
                         if keep:
-                            _write(masked, at + p, left, g)
+                            write(masked, at + p, left, g)
                         sum_g = add(sum_g, g)
                         sum_gd = fma(g, d, sum_gd)
                     if i == stop - 1:
@@ -214,9 +214,9 @@ def input_gradient(gy, pitch, x, y, P, mean, scale, shift, slope, level, gx, mas
         k, l = splat(slope, c), splat(level, c)
         for p in range(0, P, n):
             at, left = i * P + p, P - p
-            g, d = _read(gy, i // C * pitch + c * P + p, left), add(_read(x, at, left), m)
+            g, d = read(gy, i // C * pitch + c * P + p, left), add(read(x, at, left), m)
             if mask == BY_LINE:
                 g = gate(g, fma(d, s, b))
             elif mask == BY_RESULT:
-                g = gate(g, _read(y, at, left))
-            _write(gx, at, left, fma(d, k, fma(g, s, l)))
+                g = gate(g, read(y, at, left))
+            write(gx, at, left, fma(d, k, fma(g, s, l)))

@@ -1,6 +1,6 @@
 """Layers, containers, initialisation and the functions behind them."""
 
-from tinyconv.nn import functional, init
+from tinyconv.nn import functional, init, utils
 from tinyconv.nn.containers import ModuleDict, ModuleList, Sequential
 from tinyconv.nn.module import Module, Parameter
 from tinyconv.nn.modules.activation import (
@@ -33,19 +33,55 @@ from tinyconv.nn.modules.activation import (
     Tanhshrink,
     Threshold,
 )
-from tinyconv.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d
-from tinyconv.nn.modules.conv import Conv2d
+from tinyconv.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from tinyconv.nn.modules.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from tinyconv.nn.modules.distance import CosineSimilarity, PairwiseDistance
 from tinyconv.nn.modules.dropout import Dropout, Dropout2d
-from tinyconv.nn.modules.flatten import Flatten
-from tinyconv.nn.modules.linear import Identity, Linear
+from tinyconv.nn.modules.flatten import Flatten, Unflatten
+from tinyconv.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d
+from tinyconv.nn.modules.linear import Bilinear, Embedding, Identity, Linear
 from tinyconv.nn.modules.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
-from tinyconv.nn.modules.normalization import LocalResponseNorm
-from tinyconv.nn.modules.padding import ZeroPad2d
+from tinyconv.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from tinyconv.nn.modules.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
 from tinyconv.nn.modules.pooling import (
+    AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
+    AvgPool1d,
     AvgPool2d,
+    LPPool1d,
+    LPPool2d,
+    MaxPool1d,
     MaxPool2d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+)
+from tinyconv.nn.modules.vision import (
+    ChannelShuffle,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
 )
 
 __all__ = [
@@ -54,7 +90,15 @@ __all__ = [
     "Identity", "L1Loss", "LeakyReLU", "Linear", "LocalResponseNorm", "LogSigmoid", "LogSoftmax",
     "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU",
     "ReLU6", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "ZeroPad2d",
-    "CELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Mish", "PReLU", "RReLU",
-    "Softmax2d", "Softmin", "Softshrink", "Softsign", "Tanhshrink", "Threshold",
-    "functional", "init",
+    "CELU", "CosineSimilarity", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Mish", "PReLU",
+    "PairwiseDistance", "RReLU", "Softmax2d", "Softmin", "Softshrink", "Softsign", "Tanhshrink", "Threshold",
+    "Bilinear", "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d",
+    "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "Embedding", "Fold", "PixelShuffle",
+    "PixelUnshuffle", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d",
+    "ReplicationPad2d", "ReplicationPad3d", "Unflatten", "Unfold", "Upsample",
+    "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad3d",
+    "AdaptiveAvgPool1d", "AdaptiveMaxPool1d", "AvgPool1d", "BatchNorm3d", "Conv1d",
+    "ConvTranspose1d", "ConvTranspose2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LPPool1d",
+    "LPPool2d", "LayerNorm", "MaxPool1d", "MaxUnpool1d", "MaxUnpool2d", "RMSNorm",
+    "functional", "init", "utils",
 ]  # fmt: skip

@@ -43,6 +43,13 @@ def _beside(op, name, value):
     return value if isinstance(value, str) else (0 if "padding" in name else 1, value)
 
 
+def counts(axes, op, name, value, least):
+    """A layer's argument as a tuple of ``axes`` (1 or 2) whole numbers."""
+    if axes == 1:
+        value = along(op, **{name: value})[name]
+    return pair(value, op, name, least)[2 - axes :]
+
+
 def one_dtype(op, x, *others):
     """The operands (or None), whose dtypes must be equal."""
     dtype = x.dtype
@@ -100,10 +107,13 @@ def check_fits(op, window, image, output):
         )
 
 
-def check_pool(op, window, image, ceil_mode):
+def check_pool(op, window, shape, ceil_mode):
     """The output size of a pool whose every window holds a pixel of the image."""
-    if 0 in image:
-        raise ValueError(f"{op}: an image of {image[0]} x {image[1]} has no pixels to pool")
+    image = shape[2:]
+    if 0 in shape[1:]:
+        raise ValueError(
+            f"{op}: images of {shape[1]} channels, {image[0]} x {image[1]}, have nothing to pool"
+        )
     half_h, half_w = window.kh // 2, window.kw // 2
     if max(window.top, window.bottom) > half_h or max(window.left, window.right) > half_w:
         raise ValueError(
@@ -145,8 +155,8 @@ def check_places(op, input, indices, image):
     places = indices.array
     if places.size and not 0 <= places.min() <= places.max() < image[0] * image[1]:
         raise ValueError(
-            f"{op}: indices from {places.min()} to {places.max()} reach outside the result's planes "
-            f"of {image[0]} x {image[1]}"
+            f"{op}: indices from {places.min()} to {places.max()} reach outside planes of "
+            f"{image[0]} x {image[1]}"
         )
 
 

@@ -9,13 +9,13 @@ from tinyconv.models.trace import Value, trace
 from tinyconv.onnx.batch import Batch, BatchError, merged
 from tinyconv.onnx.library import OLDEST_WRITTEN, library
 from tinyconv.onnx.mappings import MAPPINGS, Unmapped
-from tinyconv.ops import arithmetic, compare
+from tinyconv.ops import arithmetic, compare, power
 from tinyconv.ops.shape import Expand
 from tinyconv.weights.files import write_atomically
 
 _ELEMENTWISE = {
     arithmetic.Add, arithmetic.Sub, arithmetic.Mul, arithmetic.Div, compare.Comparison,
-    arithmetic.Extremum, arithmetic.PowTensor, arithmetic.Where,
+    arithmetic.Extremum, power.PowTensor, arithmetic.Where,
 }  # fmt: skip
 #: what protobuf can hold
 _MOST = 2**31 - 1

@@ -11,6 +11,7 @@ from tinyconv.autograd import Tensor
 from tinyconv.ops.arithmetic import Clamp, clamp, where
 from tinyconv.ops.compare import le
 from tinyconv.ops.common import as_tensor, axis, float_tensor
+from tinyconv.ops.compare import le
 from tinyconv.ops.index import getitem
 from tinyconv.ops.pointwise import abs, erfc, exp, expm1, log1p, sigmoid, tanh
 from tinyconv.ops.random import stream
@@ -46,14 +47,13 @@ def prelu(input, weight) -> Tensor:
     if x.dtype != w.dtype and "c" not in (x.dtype.kind, w.dtype.kind):
         raise TypeError(f"prelu: input is {x.dtype}, weight {w.dtype}; convert one of them")
     channels = x.shape[1] if x.ndim > 1 else 1
-    if w.ndim > 1 or w.array.size not in (1, channels) or (x.ndim == 0 and w.ndim):
+    if w.ndim > 1 or w.array.size not in (1, channels):
         raise RuntimeError(
             f"prelu: weight of shape {list(w.shape)} must hold one slope or one for each of the "
             f"{channels} channels of the input {list(x.shape)}"
         )
-    if w.ndim:
-        w = reshape(w, (-1,) + (1,) * max(x.ndim - 2, 0))
-    return where(x > 0, x, x * w)
+    slopes = reshape(w, (-1,) + (1,) * (x.ndim - 2) if x.ndim > 1 else (1,) * x.ndim)
+    return where(x > 0, x, x * slopes)
 
 
 def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False) -> Tensor:

@@ -1,19 +1,27 @@
 """Arithmetic with two operands, and choice between tensors.
 
-Primitives (own derivative): add, sub, mul, div, neg, pow, remainder, fmod, rounded division,
-maximum, minimum, where, clamp. Composed: rsub, floor_divide, clamp to tensors.
+Primitives (own derivative): add, sub, mul, div, neg, remainder, fmod, rounded division, maximum,
+minimum, where, clamp. Composed: rsub, floor_divide, clamp to tensors.
 """
 
 import numpy as np
 
-from tinyconv.autograd import Function, Tensor, get_default_dtype
+from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.deferred import Deferred, Later
 from tinyconv.kernels.addition import add as add_arrays
 from tinyconv.kernels.complex_step import analytic, joined
-from tinyconv.ops.common import as_tensor, common_dtype, larger, operands, quiet, smaller
+from tinyconv.ops.common import (
+    as_tensor,
+    check_tensors,
+    common_dtype,
+    larger,
+    operands,
+    quiet,
+    smaller,
+)
 from tinyconv.ops.compare import isnan
 
-_multiply, _divide, _square = map(analytic, (np.multiply, np.divide, np.square))
+_multiply, _divide = map(analytic, (np.multiply, np.divide))
 
 
 def nothing(gy):
@@ -84,18 +92,20 @@ class Div(Function):
         return gy / b if need_a else None, -(gy * a) / (b * b) if need_b else None
 
 
+def _toward_zero(a, b):
+    """The quotient without what is behind the point."""
+    if a.dtype.kind == "f":
+        return np.trunc(a / b)
+    return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))  # floats would round
+
+
 class RoundedDiv(Function):
     """A quotient rounded down (or toward zero): flat almost everywhere."""
 
     @quiet
     def forward(ctx, a, b, trunc):
-        if a.dtype.kind == "c":
-            return ctx.forward(a.real, b.real, trunc).astype(a.dtype)
-        if not trunc:
-            return np.floor_divide(a, b)
-        if a.dtype.kind == "f":
-            return np.trunc(a / b)
-        return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))  # floats would round
+        rounded = _toward_zero if trunc else np.floor_divide
+        return rounded(a.real, b.real).astype(a.dtype, copy=False)
 
     def backward(ctx, gy):
         return nothing(gy), nothing(gy)
@@ -104,68 +114,23 @@ class RoundedDiv(Function):
 class Remainder(Function):
     """a - b floor(a / b)."""
 
-    values = np.remainder
+    values, quotient = np.remainder, np.floor_divide
 
     @quiet
     def forward(ctx, a, b):
-        y = type(ctx).values(a.real, b.real)
-        if a.dtype.kind in "biu":
-            return y
-        quotient = ctx.rounded(a.real / b.real) if ctx.exact else np.floor_divide(a.real, b.real)
+        y, quotient = ctx.values(a.real, b.real), ctx.quotient(a.real, b.real)
         ctx.save_for_backward(quotient)
-        return y if a.dtype.kind == "f" else joined(y, a.imag - quotient * b.imag)
+        return y if a.dtype.kind != "c" else joined(y, a.imag - quotient * b.imag)
 
     def backward(ctx, gy):
         (quotient,) = ctx.saved_tensors
         return gy, -gy * quotient
 
 
-@analytic
-def _power(a, b):
-    """a ** b. Of complex numbers NumPy takes exp(b log a), and the logarithm of a negative a
-    leads away from the real line: there the sign is taken out first."""
-    if a.dtype.kind != "c":
-        return np.power(a, b)
-    side = np.copysign(1.0, a.real)
-    return np.power(a * side, b) * np.power(side, b.real)
+class Fmod(Remainder):
+    """a - b trunc(a / b)."""
 
-
-class Pow(Function):
-    """x ** p for a number p; the derivative of x ** 0 is 0 everywhere, also at x = 0."""
-
-    @quiet
-    def forward(ctx, x, p):
-        ctx.p = p
-        ctx.save_for_backward(x)
-        return _square(x) if p == 2 else _power(x, x.dtype.type(p))
-
-    def backward(ctx, gy):
-        (x,) = ctx.saved_tensors
-        p = ctx.p
-        return gy * 0 if p == 0 else gy * (x * 2 if p == 2 else p * x ** (p - 1))
-
-
-class PowTensor(Function):
-    """a ** b; d/db is taken as 0 where a = 0 and b >= 0, as in PyTorch."""
-
-    @quiet
-    def forward(ctx, a, b):
-        y = _power(a, b)
-        ctx.save_for_backward(a, b, y)
-        return y
-
-    def backward(ctx, gy):
-        a, b, y = ctx.saved_tensors
-        need_a, need_b = ctx.needs_input_grad
-        ga = gb = None
-        if need_a:
-            # 0 ** 0: its b * a ** (b - 1) is 0 times infinity, and taken as 0
-            corner = (a == 0) & (b == 0)
-            ga = gy * b * where(corner, a * 0 + 1, a) ** (b - 1)
-        if need_b:
-            silent = (a == 0) & (b >= 0)
-            gb = gy * where(silent, y * 0, y * where(silent, a * 0 + 1, a).log())
-        return ga, gb
+    values, quotient = np.fmod, staticmethod(_toward_zero)
 
 
 class Extremum(Function):
@@ -174,10 +139,11 @@ class Extremum(Function):
 
     def forward(ctx, a, b, sign):
         y = larger(a, b) if sign > 0 else smaller(a, b)
-        u, v = (a.real, b.real) if sign > 0 else (b.real, a.real)
-        less, more = u < v, u > v
-        half = np.where(u == v, 0.5, 1.0)
-        ctx.save_for_backward((half * ~less).astype(y.dtype), (half * ~more).astype(y.dtype))
+        if any(ctx.needs_input_grad):
+            u, v = (a.real, b.real) if sign > 0 else (b.real, a.real)
+            half = np.where(u == v, 0.5, 1.0)
+            shares = half * ~(u < v), half * ~(u > v)
+            ctx.save_for_backward(*(share.astype(y.dtype) for share in shares))
         return y
 
     def backward(ctx, gy):
@@ -199,105 +165,187 @@ class Where(Function):
 
 
 class Clamp(Function):
-    """min(max(x, low), high); at a bound the gradient passes, or not if ``strict``."""
+    """min(max(x, low), high); at a bound the gradient passes, or not if ``strict``; where x is
+    NaN it passes only if ``strict``."""
 
     def forward(ctx, x, low, high, strict):
-        inside = np.ones(x.shape, bool)
-        y = x
+        y, r = x, x.real
+        passes = np.ones(x.shape, bool)
         if low is not None:
-            inside &= (x.real > low) if strict else (x.real >= low)
+            passes &= ~(r <= low) if strict else r >= low
             y = larger(y, x.dtype.type(low))
         if high is not None:
-            inside &= (x.real < high) if strict else (x.real <= high)
+            passes &= ~(r >= high) if strict else r <= high
             y = smaller(y, x.dtype.type(high))
-        # NaN is neither inside nor outside: let its gradient pass, as the value does
-        ctx.save_for_backward(inside | (x.real != x.real))
+        ctx.save_for_backward(passes)
         return y
 
     def backward(ctx, gy):
-        (inside,) = ctx.saved_tensors
-        return where(inside, gy, Tensor(np.zeros((), gy.dtype)))
+        (passes,) = ctx.saved_tensors
+        return where(passes, gy, Tensor(np.zeros((), gy.dtype)))
 
 
 def add(input, other, *, alpha=1) -> Tensor:
-    """input + alpha * other, broadcast, in the promoted dtype."""
-    return Add.apply(*operands(input, other if alpha == 1 else other * alpha, "add"))
+    """input + alpha * other, broadcast, in the promoted dtype; of bools "or".
+
+    Raises:
+        TypeError: for an ``alpha`` with a point where the result has none.
+
+    >>> import tinyconv as tc
+    >>> tc.add(tc.tensor([1, 2]), 0.5)
+    tensor([1.5000, 2.5000])
+    """
+    other = other if alpha == 1 else _scaled(other, alpha, input, "add")
+    return Add.apply(*operands(input, other, "add"))
 
 
 def sub(input, other, *, alpha=1) -> Tensor:
     """input - alpha * other.
 
     Raises:
-        TypeError: for two bools; there ``^`` (exclusive or) or ``.int()`` is meant.
+        TypeError: for bools; there ``^`` (exclusive or), ``~`` or ``.int()`` is meant.
     """
-    a, b = operands(input, other if alpha == 1 else other * alpha, "sub")
-    if a.dtype == bool:
-        raise TypeError("sub: bool tensors have no difference; use .int() or logical_xor")
-    return Sub.apply(a, b)
+    if _is_bool(input) or _is_bool(other):
+        raise TypeError("sub: bools have no difference; use ~x, logical_xor or .int()")
+    other = other if alpha == 1 else _scaled(other, alpha, input, "sub")
+    return Sub.apply(*operands(input, other, "sub"))
+
+
+def _is_bool(x):
+    if isinstance(x, Tensor):
+        return x.array.dtype.kind == "b"
+    return isinstance(x, (bool, np.bool_))
+
+
+def _scaled(x, alpha, beside, op):
+    """alpha * x, in the dtype that it will have ``beside`` the other operand."""
+    kind = common_dtype(beside, x).kind
+    if kind in "biu" and isinstance(alpha, float):
+        raise TypeError(f"{op}: alpha={alpha} with integer tensors; it must be an integer too")
+    return x * (bool(alpha) if kind == "b" else alpha)
+
+
+def rsub(input, other, *, alpha=1) -> Tensor:
+    """other - alpha * input."""
+    check_tensors("rsub", input=input)
+    return sub(other, input, alpha=alpha)
 
 
 def mul(input, other) -> Tensor:
-    """input * other."""
+    """input * other; of bools "and"."""
     return Mul.apply(*operands(input, other, "mul"))
 
 
 def div(input, other, *, rounding_mode=None) -> Tensor:
-    """input / other; integers become floats. ``rounding_mode``: None, 'floor' or 'trunc'."""
-    if rounding_mode is not None:
-        if rounding_mode not in ("floor", "trunc"):
-            raise ValueError(f"div: rounding_mode={rounding_mode!r}; wants 'floor' or 'trunc'")
-        a, b = operands(input, other, "div")
-        if b.dtype.kind in "biu" and not _raw(b).all():
-            raise ZeroDivisionError("div: an integer divided by 0")
-        return RoundedDiv.apply(a, b, rounding_mode == "trunc")
-    return Div.apply(*operands(input, other, "div", floating=True))
+    """input / other; integers become floats. ``rounding_mode``: None, 'floor' or 'trunc'.
+
+    Raises:
+        ValueError: for another rounding mode.
+        RuntimeError: for an integer divided by 0 and rounded.
+    """
+    if rounding_mode is None:
+        return Div.apply(*operands(input, other, "div", floating=True))
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"div: rounding_mode={rounding_mode!r}; wants None, 'floor' or 'trunc'")
+    return RoundedDiv.apply(*_divisible(input, other, "div"), rounding_mode == "trunc")
+
+
+def floor_divide(input, other) -> Tensor:
+    """floor(input / other), in the dtype of the operands."""
+    return div(input, other, rounding_mode="floor")
 
 
 def remainder(input, other) -> Tensor:
-    """input modulo other, with the sign of ``other``."""
-    return Remainder.apply(*operands(input, other, "remainder"))
+    """input modulo other, with the sign of ``other``, as Python's ``%``.
+
+    >>> import tinyconv as tc
+    >>> tc.remainder(tc.tensor([-3.0, 3.0]), 2), tc.fmod(tc.tensor([-3.0, 3.0]), 2)
+    (tensor([1., 1.]), tensor([-1., 1.]))
+    """
+    return Remainder.apply(*_divisible(input, other, "remainder"))
+
+
+def fmod(input, other) -> Tensor:
+    """input modulo other, with the sign of ``input``, as C's ``fmod``."""
+    check_tensors("fmod", input=input)
+    return Fmod.apply(*_divisible(input, other, "fmod"))
+
+
+def _divisible(a, b, op):
+    """The operands of a division with a rest."""
+    a, b = operands(a, b, op)
+    if a.dtype == bool:
+        raise TypeError(f"{op}: bools are not divided with a rest; convert them with .int()")
+    if b.dtype.kind in "iu" and not _raw(b).all():
+        raise RuntimeError(f"{op}: an integer divided by 0")
+    return a, b
 
 
 def neg(input) -> Tensor:
-    """-input."""
-    return Neg.apply(as_tensor(input, "neg"))
+    """-input.
+
+    Raises:
+        TypeError: for bools; there ``~`` is meant.
+    """
+    x = as_tensor(input, "neg")
+    if x.array.dtype.kind == "b":
+        raise TypeError("neg: a bool tensor has no negative; use ~x or logical_not")
+    return Neg.apply(x)
 
 
-def pow(input, exponent) -> Tensor:
-    """input ** exponent, either of them a number or a tensor."""
-    if isinstance(exponent, (int, float)) and isinstance(input, Tensor):
-        if input.dtype.kind not in "fc":
-            if isinstance(exponent, float):
-                input = input.float()
-            elif exponent < 0:
-                raise RuntimeError(f"pow: integers to the power {exponent} are not integers")
-        return Pow.apply(input, exponent)
-    return PowTensor.apply(*operands(input, exponent, "pow"))
+def check_fits(number, dtype, op):
+    """Raise if an integer dtype cannot hold the number."""
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
+        raise RuntimeError(f"{op}: {number} does not fit into {dtype}")
 
 
 def maximum(input, other) -> Tensor:
     """The larger of each pair; NaN wins; ties share the gradient."""
+    check_tensors("maximum", input=input, other=other)
     return Extremum.apply(*operands(input, other, "maximum"), 1)
 
 
 def minimum(input, other) -> Tensor:
     """The smaller of each pair; NaN wins; ties share the gradient."""
+    check_tensors("minimum", input=input, other=other)
     return Extremum.apply(*operands(input, other, "minimum"), -1)
 
 
-def where(condition, input, other) -> Tensor:
-    """input where ``condition`` (bool) holds, else other.
+def where(condition, input=None, other=None):
+    """input where ``condition`` (bool) holds, else other; alone, the places where it holds.
+
+    Args:
+        condition: bools (uint8 is taken too); with nothing else, the indices of what is not zero
+            are returned, one int64 tensor for each dimension.
+        input, other: tensors or numbers; all three broadcast.
 
     >>> import tinyconv as tc
     >>> x = tc.tensor([-1.0, 2.0])
     >>> tc.where(x > 0, x, 0.0)
     tensor([0., 2.])
+    >>> tc.where(x > 0)
+    (tensor([1]),)
     """
     condition = as_tensor(condition, "where")
+    if input is None and other is None:
+        return tuple(map(Tensor, np.nonzero(np.atleast_1d(condition.array.real))))
     if condition.dtype != bool:
-        raise TypeError(f"where: condition must be bool, got {condition.dtype}")
+        if condition.dtype != np.uint8:
+            raise TypeError(f"where: condition must be bool, got {condition.dtype}")
+        condition = condition.to(np.bool_)
+    if not isinstance(other, Tensor):
+        input = as_tensor(input, "where")
     a, b = operands(input, other, "where")
-    shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    for number in (input, other):
+        if isinstance(number, (int, np.integer)):
+            check_fits(number, a.dtype, "where")
+    try:
+        shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    except ValueError:
+        raise ValueError(
+            f"where: condition of shape {list(condition.shape)} cannot be broadcast with input "
+            f"{list(a.shape)} and other {list(b.shape)}"
+        ) from None
     a, b = (
         x.expand(shape) if isinstance(x, Tensor) and x.requires_grad and x.shape != shape else x
         for x in (a, b)
@@ -308,21 +356,51 @@ def where(condition, input, other) -> Tensor:
 def clamp(input, min=None, max=None) -> Tensor:
     """Values below ``min`` become min, above ``max`` max; at a bound the gradient passes.
 
+    Args:
+        min, max: numbers or tensors, which broadcast; None for no bound. Where min is above max,
+            all become max. NaN stays NaN.
+
     Raises:
         ValueError: if both bounds are None.
+
+    >>> import tinyconv as tc
+    >>> tc.clamp(tc.tensor([-1.0, 0.5, 3.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
     """
     if min is None and max is None:
         raise ValueError("clamp: min and max are both None; give at least one")
+    check_tensors("clamp", input=input)
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         y = input
         if min is not None:
             y = where((y < min) | isnan(min), min, y)
         return y if max is None else where((y > max) | isnan(max), max, y)
     x = as_tensor(input, "clamp")
-    if x.dtype.kind in "biu" and (isinstance(min, float) or isinstance(max, float)):
-        x = x.float()
+    if x.dtype.kind in "biu":
+        for bound in (min, max):
+            if bound is not None:
+                x = x.to(common_dtype(x, bound))
+        for bound in (min, max):
+            if bound is not None:
+                check_fits(bound, x.dtype, "clamp")
     return Clamp.apply(x, min, max, False)
+
+
+def clamp_min(input, min) -> Tensor:
+    """``clamp`` with a lower bound alone."""
+    check_tensors("clamp_min", input=input)
+    return clamp(input, min)
+
+
+def clamp_max(input, max) -> Tensor:
+    """``clamp`` with an upper bound alone."""
+    check_tensors("clamp_max", input=input)
+    return clamp(input, None, max)
 
 
 def _raw(x):
     return x.array if isinstance(x, Tensor) else x
+
+
+subtract, multiply, divide, true_divide, negative = sub, mul, div, div, neg
+clip = clamp

@@ -27,6 +27,13 @@ def as_tensor(value, op):
     raise TypeError(f"{op}: wants a Tensor, got {type(value).__name__}")
 
 
+def check_tensors(op, **operands):
+    """Raise for plain numbers, where the op takes none."""
+    for name, x in operands.items():
+        if not isinstance(x, (Tensor, np.ndarray)):
+            raise TypeError(f"{op}: {name} must be a Tensor, got {x!r}")
+
+
 def number(value):
     """A Python or NumPy number as a 0-d array of the dtype that PyTorch gives it."""
     array = np.asarray(value)
@@ -83,6 +90,8 @@ def operands(a, b, op, floating=False):
     elif type(a) in (float, int) and isinstance(b, Tensor) and b.dtype.kind == "f":
         return np.asarray(a, b.dtype), b
     a, b = _operand(a, op), _operand(b, op)
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        raise TypeError(f"{op}: wants a Tensor, got the numbers {a} and {b}")
     dtype = common_dtype(a, b)
     if floating and category(dtype) < _FLOAT:
         dtype = get_default_dtype()

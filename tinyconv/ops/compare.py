@@ -6,7 +6,7 @@ Primitives: a mask from two tensors, a mask from one. Composed: the rest.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.ops.common import as_tensor, operands, quiet
+from tinyconv.ops.common import as_tensor, check_tensors, operands, quiet
 
 
 class Comparison(Function):
@@ -24,8 +24,12 @@ class Predicate(Function):
         return np.asarray(ufunc(x.real))
 
 
-def _comparison(name, ufunc, meaning):
+def _comparison(name, ufunc, meaning, numbers=True):
+    """An op from a ufunc; ``numbers`` tells whether ``other`` may be one."""
+
     def compare(input, other) -> Tensor:
+        if not (isinstance(input, Tensor) and (numbers or isinstance(other, Tensor))):
+            check_tensors(name, **{"input": input} if numbers else {"input": input, "other": other})
         return Comparison.apply(*operands(input, other, name), ufunc)
 
     return _named(compare, name, meaning)
@@ -65,9 +69,9 @@ lt = less = _comparison("lt", np.less, "Where input < other")
 le = less_equal = _comparison("le", np.less_equal, "Where input <= other")
 gt = greater = _comparison("gt", np.greater, "Where input > other")
 ge = greater_equal = _comparison("ge", np.greater_equal, "Where input >= other")
-logical_and = _comparison("logical_and", np.logical_and, "Where both are nonzero")
-logical_or = _comparison("logical_or", np.logical_or, "Where at least one is nonzero")
-logical_xor = _comparison("logical_xor", np.logical_xor, "Where exactly one is nonzero")
+logical_and = _comparison("logical_and", np.logical_and, "Where both are nonzero", False)
+logical_or = _comparison("logical_or", np.logical_or, "Where at least one is nonzero", False)
+logical_xor = _comparison("logical_xor", np.logical_xor, "Where exactly one is nonzero", False)
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "input & other, bit by bit")
 bitwise_or = _bitwise("bitwise_or", np.bitwise_or, "input | other, bit by bit")
@@ -91,6 +95,20 @@ signbit = _predicate(
     lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0,
     "Where the sign is minus, that of -0 too",
 )
+
+
+def _operator(function):
+    """``function`` as ``==`` or ``!=``: what is no tensor, array or number is not equal."""
+
+    def operator(self, other):
+        if not isinstance(other, (Tensor, int, float, np.ndarray, np.generic)):
+            return NotImplemented
+        return function(self, other)
+
+    return operator
+
+
+equals, differs = _operator(eq), _operator(ne)
 
 
 def bitwise_not(input) -> Tensor:
@@ -127,6 +145,7 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
 
 
 def _checked(input, other, rtol, atol, op):
+    check_tensors(op, input=input, other=other)
     a, b = as_tensor(input, op), as_tensor(other, op)
     if a.dtype != b.dtype and "c" not in (a.dtype.kind, b.dtype.kind):
         raise TypeError(
@@ -146,6 +165,7 @@ def _closeness(rtol, atol, equal_nan):
 
 def equal(input, other) -> bool:
     """Whether shapes and all values are the same."""
+    check_tensors("equal", input=input, other=other)
     a, b = as_tensor(input, "equal"), as_tensor(other, "equal")
     return bool(np.array_equal(a.array.real, b.array.real))
 

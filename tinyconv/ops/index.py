@@ -1,12 +1,11 @@
 """Taking elements, and putting them back.
 
-Primitives, in pairs whose gradients are each other: getitem / put, gather / scatter_add, strided
-views (diagonal, unfold) / their adjoint; and assign, whose gradient is made of the first pair.
+Primitives, in pairs whose gradients are each other: getitem / put, gather / scatter_add; and
+assign, whose gradient is made of the first pair.
 Composed: select, narrow, index_select, take, take_along_dim, masked_select.
 No derivative: nonzero, argwhere.
 """
 
-import functools
 import operator
 
 import numpy as np
@@ -38,7 +37,7 @@ class Put(Function):
     def forward(ctx, gy, index, shape):
         ctx.index = index
         if not is_basic(index):
-            return _added(gy, _places(shape, lambda places: places[index]), shape)
+            return added(gy, flat_places(shape, lambda places: places[index]), shape)
         gx = memory.empty(shape, gy.dtype)
 
         def fill(i, j):
@@ -73,33 +72,11 @@ class ScatterAdd(Function):
     def forward(ctx, gy, dim, index, shape):
         ctx.dim = dim
         ctx.save_for_backward(index)
-        return _added(gy, _places(shape, lambda places: places[along(index, dim)]), shape)
+        return added(gy, flat_places(shape, lambda places: places[along(index, dim)]), shape)
 
     def backward(ctx, ggx):
         (index,) = ctx.saved_tensors
         return Gather.apply(ggx, ctx.dim, index)
-
-
-class Strided(Function):
-    """``look(x)``: a view that NumPy can make of x by strides alone."""
-
-    def forward(ctx, x, look):
-        ctx.shape, ctx.look = x.shape, look
-        return look(x)
-
-    def backward(ctx, gy):
-        return StridedAdd.apply(gy, ctx.look, ctx.shape)
-
-
-class StridedAdd(Function):
-    """The adjoint of Strided: zeros of ``shape`` with gy added where ``look`` looks."""
-
-    def forward(ctx, gy, look, shape):
-        ctx.look = look
-        return _added(gy, _places(shape, look), shape)
-
-    def backward(ctx, ggx):
-        return Strided.apply(ggx, ctx.look)
 
 
 class Assign(Function):
@@ -124,12 +101,12 @@ class Assign(Function):
         return gx, gsrc, None
 
 
-def _places(shape, look):
+def flat_places(shape, look):
     """The flat places of what ``look`` picks of an array of ``shape``."""
     return look(np.arange(np.prod(shape, dtype=np.int64)).reshape(shape))
 
 
-def _added(gy, places, shape):
+def added(gy, places, shape):
     """Zeros of ``shape`` with gy added at flat ``places``, one after the other."""
     gx = np.zeros(shape, gy.dtype)
     np.add.at(gx.reshape(-1), places.reshape(-1), gy.reshape(-1))
@@ -138,7 +115,7 @@ def _added(gy, places, shape):
 
 def _stays(index, shape):
     """Which of the values assigned to ``index`` are the last at their place; None if all are."""
-    places = _places(shape, lambda places: places[index])
+    places = flat_places(shape, lambda places: places[index])
     order = np.arange(places.size).reshape(places.shape)
     last = np.zeros(np.prod(shape, dtype=np.int64), np.int64)
     last[places] = order
@@ -308,7 +285,11 @@ def narrow(input: Tensor, dim, start, length) -> Tensor:
     """
     if input.ndim == 0:
         raise RuntimeError("narrow: a 0-d tensor cannot be narrowed")
-    at, start, length = axis(dim, input.ndim, "narrow"), int(start), operator.index(length)
+    if isinstance(start, Tensor) and (start.ndim or start.dtype.kind not in "iu"):
+        raise RuntimeError(
+            f"narrow: start must be a 0-d integer tensor, got {start.dtype} of {list(start.shape)}"
+        )
+    at, start, length = axis(dim, input.ndim, "narrow"), operator.index(start), int(length)
     size = input.shape[at]
     if not -size <= start <= size:
         raise IndexError(f"narrow: start={start} is out of range for the size {size} of dim {dim}")
@@ -432,52 +413,3 @@ def nonzero(input: Tensor, *, as_tuple=False):
 def argwhere(input: Tensor) -> Tensor:
     """The places of what is not 0: (count, dimensions), int64."""
     return Tensor(np.argwhere(input.array))
-
-
-# -- views by strides ----------------------------------------------------------------------------
-def diagonal(input: Tensor, offset=0, dim1=0, dim2=1) -> Tensor:
-    """The diagonals of the matrices in ``dim1`` and ``dim2``, as the last axis; a view.
-
-    ``offset``: above (positive) or below the main diagonal.
-    """
-    return Strided.apply(input, diagonal_look(input.ndim, offset, dim1, dim2, "diagonal"))
-
-
-def diagonal_look(ndim, offset, dim1, dim2, op):
-    """The view of a diagonal, to be called on arrays."""
-    a, b = axis(dim1, ndim, op), axis(dim2, ndim, op)
-    if ndim < 2 or a == b:
-        raise RuntimeError(f"{op}: dim1={dim1} and dim2={dim2} of {ndim} dimensions must differ")
-    return functools.partial(_diagonal, offset=offset, axis1=a, axis2=b)
-
-
-def _diagonal(x, **where_):
-    y = np.diagonal(x, **where_)
-    y.flags.writeable = x.flags.writeable  # NumPy gives it read-only
-    return y
-
-
-def unfold(input: Tensor, dimension, size, step) -> Tensor:
-    """Windows of ``size`` elements of ``dimension``, one every ``step``, as the last axis; a view.
-
-    >>> import tinyconv as tc
-    >>> tc.arange(5).unfold(0, 3, 2)
-    tensor([[0, 1, 2],
-            [2, 3, 4]])
-    """
-    x = input if input.ndim else reshape(input, 1)
-    at = axis(dimension, input.ndim, "unfold")
-    if size < 0 or step <= 0 or size > x.shape[at]:
-        raise RuntimeError(
-            f"unfold: size={size} must be 0 to {x.shape[at]}, the size of dimension {dimension} of "
-            f"{list(input.shape)}, and step={step} at least 1"
-        )
-    y = Strided.apply(x, functools.partial(_windows, dim=at, size=size, step=step))
-    return y if input.ndim else reshape(y, -1)
-
-
-def _windows(x, dim, size, step):
-    windows = np.lib.stride_tricks.sliding_window_view(
-        x, size, dim, writeable=x.flags.writeable
-    )
-    return windows[(slice(None),) * dim + (slice(None, None, step),)]

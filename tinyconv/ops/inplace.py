@@ -27,8 +27,9 @@ from tinyconv.ops.index import Assign, plain_index, steps
 from tinyconv.ops.random import below_one, stream
 
 _alone = Tensor(0.0)
-#: the count of references to a version counter or array that one tensor alone holds
+#: the counts of references to what a tensor alone holds, and to what its counter holds as well
 _HELD_ONCE = sys.getrefcount(_alone._counter)
+_HELD_TWICE = sys.getrefcount(_alone._sharing)
 
 
 def _records(x, *others):
@@ -44,15 +45,12 @@ def _check_changeable(x, op):
             f"{op}: a leaf tensor that requires grad is changed in place; do it under no_grad()"
         )
     if is_seen(x):
+        past = "recorded" if x.grad_fn is None else f"recorded by {x.grad_fn.name}"
         raise RuntimeError(
-            f"{op}: a tensor is changed while {_past(x)} is recorded, but it is a view, or a "
-            f"view, detached tensor or array on its memory is in use, and would have to change "
-            f"with it; write the op without the underscore and bind its result, or .clone() first"
+            f"{op}: a value is {past}, but another tensor or array (a view, the one it is a view "
+            "of, a detached one) looks at its memory and would have to change with it; write the "
+            "op without the underscore and bind its result, or .clone() first"
         )
-
-
-def _past(x):
-    return "a value" if x.grad_fn is None else f"its value from {x.grad_fn.name}"
 
 
 def is_seen(x):
@@ -60,12 +58,17 @@ def is_seen(x):
 
     Nodes that saved it do not count: they hold the values.
     """
-    if type(x) is Deferred:
-        return False  # it has no memory yet
-    if len(x._counter) > 1:  # it was given away once: who still has it?
-        if sys.getrefcount(x._counter) > _HELD_ONCE or sys.getrefcount(x.array) > _HELD_ONCE:
-            return True
-    return x.array.base is not None and sys.getrefcount(x.array.base) > _HELD_ONCE
+    if type(x) is Deferred or len(x._counter) == 1 or getattr(x, "_sharing", None) is None:
+        return False  # it has no memory yet, has never shared it, or is a saved value, reopened
+    if sys.getrefcount(x._sharing) > _HELD_TWICE:
+        return True
+    if not x._sharing:
+        return False
+    # an array was given away: whether anyone still has it, only its memory can tell
+    base = x.array.base
+    return sys.getrefcount(x.array) > _HELD_ONCE or (
+        base is not None and sys.getrefcount(base) > _HELD_ONCE + 1
+    )
 
 
 def _become(x, result, op):
@@ -101,6 +104,7 @@ def _rebind(x, result):
             x.__class__, x._later = Tensor, None
         x.array = array
     x._counter, x.grad_fn, x.output_nr = result._counter, result.grad_fn, result.output_nr
+    x._sharing = x._counter[1] if len(x._counter) > 1 else None
     x._requires_grad = result._requires_grad
     if retained and x._requires_grad:
         x.retain_grad()
@@ -155,7 +159,7 @@ NAMES = """
     index_copy_ index_fill_ index_put_ lcm_ ldexp_ le_ lerp_ less_ less_equal_ lgamma_ log_ log10_
     log1p_ log2_ logical_and_ logical_not_ logical_or_ logical_xor_ logit_ lt_ masked_fill_
     masked_scatter_ mul_ multiply_ nan_to_num_ ne_ neg_ negative_ nextafter_ not_equal_ pow_
-    rad2deg_ reciprocal_ relu_ remainder_ renorm_ round_ rsqrt_ scatter_ scatter_add_
+    put_ rad2deg_ reciprocal_ relu_ remainder_ renorm_ round_ rsqrt_ scatter_ scatter_add_
     scatter_reduce_ sgn_ sigmoid_ sign_ sin_ sinc_ sinh_ sqrt_ square_ sub_ subtract_ tan_ tanh_
     tril_ triu_ true_divide_ trunc_ xlogy_
 """

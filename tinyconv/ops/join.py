@@ -1,7 +1,9 @@
 """Joining tensors and taking them apart.
 
-Primitives: cat / split, each other's gradient. Composed: stack, chunk, unbind.
+Primitives: cat / split, each other's gradient. All else is composed of them.
 """
+
+import operator
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from tinyconv.autograd.deferred import Part, leaves_no_trace, may_wait
 from tinyconv.kernels import memory
 from tinyconv.kernels.addition import copied, over_rows
 from tinyconv.ops.common import axis, common_dtype
-from tinyconv.ops.shape import reshape, unsqueeze
+from tinyconv.ops.shape import atleast_2d, atleast_3d, reshape, unsqueeze
 
 
 class Cat(Function):
@@ -75,23 +77,37 @@ def cat(tensors, dim=0) -> Tensor:
     >>> tc.cat([tc.zeros(1, 2), tc.ones(1, 2)], dim=1).shape
     (1, 4)
     """
+    return _cat(_tensors(tensors, "cat"), dim, "cat")
+
+
+def _tensors(tensors, op):
+    """A sequence as a list, checked to hold tensors."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{op}: wants a list or tuple of tensors, got one tensor")
     tensors = list(tensors)
     if not tensors:
-        raise ValueError("cat: got an empty list of tensors")
+        raise ValueError(f"{op}: got an empty list of tensors")
     for t in tensors:
         if not isinstance(t, Tensor):
-            raise TypeError(f"cat: wants Tensors, got {type(t).__name__}")
+            raise TypeError(f"{op}: wants Tensors, got {type(t).__name__}")
+    return tensors
+
+
+def _cat(tensors, dim, op):
     shapes = [t.shape for t in tensors]
-    if (0,) in shapes and set(shapes) != {(0,)}:
+    full = [s for s in shapes if s != (0,)]
+    first = full[0] if full else shapes[0]
+    at = axis(dim, len(first), op)
+    if full and len(full) < len(shapes):
         # PyTorch lets an empty vector stand for "nothing yet"
-        tensors = [t for t in tensors if t.shape != (0,)]
+        nothing = first[:at] + (0,) + first[at + 1 :]
+        tensors = [reshape(t, nothing) if t.shape == (0,) else t for t in tensors]
         shapes = [t.shape for t in tensors]
-    at = axis(dim, len(shapes[0]), "cat")
-    before, behind, ndim = shapes[0][:at], shapes[0][at + 1 :], len(shapes[0])
+    before, behind, ndim = first[:at], first[at + 1 :], len(first)
     fits = [len(s) == ndim and s[:at] == before and s[at + 1 :] == behind for s in shapes]
     if ndim == 0 or not all(fits):
         raise ValueError(
-            f"cat: shapes {[list(s) for s in shapes]} must agree outside dim {dim} and have at "
+            f"{op}: shapes {[list(s) for s in shapes]} must agree outside dim {dim} and have at "
             "least one dimension"
         )
     dtype = tensors[0].dtype
@@ -101,44 +117,149 @@ def cat(tensors, dim=0) -> Tensor:
     return Cat.apply(*[t if t.dtype == dtype else t.to(dtype) for t in tensors], dim=at)
 
 
+concat = concatenate = cat
+
+
 def stack(tensors, dim=0) -> Tensor:
     """Join tensors of one shape along a new axis."""
-    tensors = list(tensors)
+    tensors = _tensors(tensors, "stack")
     if len({t.shape for t in tensors}) > 1:
         raise ValueError(f"stack: shapes {[list(t.shape) for t in tensors]} must all be equal")
-    return cat([unsqueeze(t, dim) for t in tensors], dim)
+    axis(dim, tensors[0].ndim + 1, "stack")
+    return _cat([unsqueeze(t, dim) for t in tensors], dim, "stack")
 
 
+def hstack(tensors) -> Tensor:
+    """Join side by side: vectors and numbers along their one axis, all else along the second."""
+    tensors = [reshape(t, 1) if t.ndim == 0 else t for t in _tensors(tensors, "hstack")]
+    return _cat(tensors, 0 if tensors[0].ndim == 1 else 1, "hstack")
+
+
+def vstack(tensors) -> Tensor:
+    """Join as rows: numbers and vectors become rows first."""
+    return _cat([atleast_2d(t) for t in _tensors(tensors, "vstack")], 0, "vstack")
+
+
+row_stack = vstack
+
+
+def dstack(tensors) -> Tensor:
+    """Join along the third axis, which is added where it is missing."""
+    return _cat([atleast_3d(t) for t in _tensors(tensors, "dstack")], 2, "dstack")
+
+
+def column_stack(tensors) -> Tensor:
+    """Join side by side: numbers and vectors become columns first."""
+    tensors = [reshape(t, (-1, 1)) if t.ndim < 2 else t for t in _tensors(tensors, "column_stack")]
+    return _cat(tensors, 1, "column_stack")
+
+
+# -- taking apart ---------------------------------------------------------------------------------
 def split(tensor, split_size_or_sections, dim=0) -> tuple[Tensor, ...]:
-    """Cut along ``dim`` into pieces of one size (the last may be smaller) or of given sizes."""
-    at = axis(dim, tensor.ndim, "split")
-    size = tensor.shape[at]
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
-        if step < 1:
-            raise ValueError(f"split: size {step} must be at least 1")
-        parts = [min(step, size - i) for i in range(0, size, step)] or [0]
-    else:
-        parts = [int(n) for n in split_size_or_sections]
-        if sum(parts) != size or min(parts, default=0) < 0:
-            raise ValueError(
-                f"split: sections {parts} must add up to {size}, the size of dim {dim}"
-            )
+    """Cut along ``dim`` into pieces of one size (the last may be smaller) or of given sizes; views.
+
+    >>> import tinyconv as tc
+    >>> [len(piece) for piece in tc.arange(5).split(2)]
+    [2, 2, 1]
+    """
+    if isinstance(split_size_or_sections, (tuple, list)):
+        return _with_sizes(tensor, split_size_or_sections, dim, "split")
+    at = _cut_axis(tensor, dim, "split")
+    size, step = tensor.shape[at], operator.index(split_size_or_sections)
+    if step < 0 or (step == 0 and size):
+        raise ValueError(
+            f"split: split_size {step} for the size {size} of dim {dim}; wants at least 1"
+        )
+    parts = [min(step, size - i) for i in range(0, size, step or 1)] or [0]
     return Split.apply(tensor, parts, at)
 
 
+def split_with_sizes(input, split_sizes, dim=0) -> tuple[Tensor, ...]:
+    """Cut along ``dim`` into pieces of given sizes; views."""
+    return _with_sizes(input, split_sizes, dim, "split_with_sizes")
+
+
+def _with_sizes(x, split_sizes, dim, op):
+    at = _cut_axis(x, dim, op)
+    parts = [operator.index(n) for n in split_sizes]
+    if sum(parts) != x.shape[at] or min(parts, default=0) < 0:
+        raise ValueError(
+            f"{op}: sections {parts} must add up to {x.shape[at]}, the size of dim {dim}"
+        )
+    return Split.apply(x, parts, at) if parts else ()
+
+
+def _cut_axis(x, dim, op):
+    if x.ndim == 0:
+        raise RuntimeError(f"{op}: a 0-d tensor cannot be cut; wants at least 1 dimension")
+    return axis(dim, x.ndim, op)
+
+
 def chunk(input, chunks, dim=0) -> tuple[Tensor, ...]:
-    """Cut along ``dim`` into at most ``chunks`` equal pieces (the last may be smaller)."""
+    """Cut along ``dim`` into at most ``chunks`` equal pieces (the last may be smaller); views."""
+    at = _cut_axis(input, dim, "chunk")
     if chunks < 1:
         raise ValueError(f"chunk: chunks={chunks} must be at least 1")
-    size = input.shape[axis(dim, input.ndim, "chunk")]
-    return split(input, max(1, -(-size // chunks)), dim)
+    size = input.shape[at]
+    if size == 0:
+        return _with_sizes(input, [0] * chunks, at, "chunk")
+    return split(input, -(-size // chunks), at)
+
+
+def tensor_split(
+    input, indices_or_sections=None, dim=0, *, indices=None, sections=None
+) -> tuple[Tensor, ...]:
+    """Cut along ``dim`` into a number of pieces, the first ones larger by one, or before given
+    indices; views."""
+    where = next(w for w in (indices_or_sections, indices, sections) if w is not None)
+    return _tensor_split(input, where, dim, "tensor_split")
+
+
+def _tensor_split(x, where, dim, op):
+    at = _cut_axis(x, dim, op)
+    if isinstance(where, Tensor):
+        where = where.tolist()
+    if not isinstance(where, (int, tuple, list)):
+        raise TypeError(f"{op}: wants a number of pieces or a list of indices, got {where!r}")
+    if isinstance(where, int):
+        if where < 1:
+            raise RuntimeError(f"{op}: {where} pieces; wants at least 1")
+        each, more = divmod(x.shape[at], where)
+        return Split.apply(x, [each + (i < more) for i in range(where)], at)
+    before, ends = (slice(None),) * at, [0, *where, x.shape[at]]
+    return tuple([x[before + (slice(a, b),)] for a, b in zip(ends, ends[1:])])
+
+
+def _split_along(name, dim, least):
+    """``hsplit`` and the like."""
+
+    def cut(input, indices_or_sections=None, *, indices=None, sections=None):
+        where = next(w for w in (indices_or_sections, indices, sections) if w is not None)
+        if input.ndim < least:
+            raise RuntimeError(
+                f"{name}: wants at least {least} dimensions, got shape {list(input.shape)}"
+            )
+        at = 0 if input.ndim == 1 else dim
+        if isinstance(where, int) and (where < 1 or input.shape[at] % where):
+            raise RuntimeError(
+                f"{name}: the size {input.shape[at]} of dim {at} is no multiple of {where} pieces"
+            )
+        return _tensor_split(input, where, at, name)
+
+    cut.__name__ = cut.__qualname__ = name
+    cut.__doc__ = f"Cut along dimension {dim} into equal pieces or before given indices; views."
+    return cut
+
+
+hsplit = _split_along("hsplit", 1, 1)
+vsplit = _split_along("vsplit", 0, 2)
+dsplit = _split_along("dsplit", 2, 3)
 
 
 def unbind(input, dim=0) -> tuple[Tensor, ...]:
-    """The slices along ``dim``, as a tuple without that axis."""
-    at = axis(dim, input.ndim, "unbind")
+    """The slices along ``dim``, as a tuple without that axis; views."""
+    at = _cut_axis(input, dim, "unbind")
     if input.shape[at] == 0:
         return ()
     shape = input.shape[:at] + input.shape[at + 1 :]
-    return tuple(reshape(piece, shape) for piece in split(input, 1, at))
+    return tuple([reshape(piece, shape) for piece in split(input, 1, at)])

@@ -184,9 +184,9 @@ def outer(input: Tensor, vec2) -> Tensor:
 def _added(op, input, product, beta, alpha):
     """beta input + alpha product, in the shape of the product; with beta = 0 the input does not
     count, even where it is NaN."""
-    input = as_tensor(input, op)
-    if product.dtype.kind in "biu" and (isinstance(alpha, float) or isinstance(beta, float)):
-        raise TypeError(f"{op}: of {product.dtype} tensors alpha and beta must be whole numbers")
+    input, dtype = as_tensor(input, op), product.dtype
+    if product.dtype.kind in "biu":
+        alpha, beta = int(alpha), int(beta)
     try:
         input = expand(input, product.shape)
     except RuntimeError:
@@ -196,9 +196,9 @@ def _added(op, input, product, beta, alpha):
         ) from None
     if alpha != 1:
         product = product * alpha
-    if beta == 0:
-        return product
-    return (input if beta == 1 else input * beta) + product
+    if beta != 0:
+        product = (input if beta == 1 else input * beta) + product
+    return product if product.dtype == dtype else product.to(dtype)
 
 
 def addmm(input: Tensor, mat1, mat2, *, beta=1, alpha=1) -> Tensor:

@@ -1,12 +1,17 @@
-"""Cross entropy with class labels as a primitive: one pass over the logits each way.
+"""The losses that are primitives; all others are composed, in ``nn.functional``.
 
-The composed form (``log_softmax``, then a gather) makes seven passes, and ten nodes.
+Cross entropy with class labels makes one pass over the logits each way; the composed form
+(``log_softmax``, then a gather) makes seven passes, and ten nodes. Binary cross entropy of
+probabilities has logarithms that are cut off, and a derivative that is finite there.
 """
 
 import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
+from tinyconv.ops.arithmetic import clamp
+from tinyconv.ops.common import larger, quiet
+from tinyconv.ops.pointwise import log, log1p
 from tinyconv.ops.softmax import softmax
 
 
@@ -53,6 +58,25 @@ class CrossEntropyGradient(Function):
         if ctx.needs_input_grad[1]:
             gx = (g * p * (h - (h * p).sum(1, keepdim=True))).reshape(x.shape)
         return gg, gx
+
+
+class BinaryCrossEntropy(Function):
+    """-(t log x + (1 - t) log(1 - x)) of each element, the logarithms no lower than -100."""
+
+    @quiet
+    def forward(ctx, x, t):
+        ctx.save_for_backward(x, t)
+        least = np.asarray(-100, x.dtype)
+        return (t - 1) * larger(np.log1p(-x), least) - t * larger(np.log(x), least)
+
+    def backward(ctx, g):
+        x, t = ctx.saved_tensors
+        gx = gt = None
+        if ctx.needs_input_grad[0]:
+            gx = g * (x - t) / clamp((1 - x) * x, min=1e-12)
+        if ctx.needs_input_grad[1]:
+            gt = g * (log1p(-x) - log(x))
+        return gx, gt
 
 
 def _flat(x):

@@ -6,33 +6,64 @@ import numpy as np
 
 from tinyconv.autograd import Tensor, backward
 from tinyconv.ops import (
+    activations,
     arithmetic,
     compare,
+    creation,
+    distance,
     index,
     inplace,
     join,
     linalg,
+    order,
+    pairs,
     pointwise,
+    power,
     products,
+    random,
+    rearrange,
     reduce,
+    scan,
     scatter,
     shape,
     softmax,
+    strided,
 )
 
 _METHODS = {
-    arithmetic: "add sub mul div pow neg maximum minimum clamp remainder",
-    compare: "eq ne lt le gt ge logical_and logical_or logical_xor logical_not "
-    "bitwise_and bitwise_or bitwise_xor bitwise_not isnan isfinite allclose equal",
-    pointwise: "exp expm1 log log1p sqrt rsqrt sin cos tanh sigmoid erf erfc sign abs relu",
-    shape: "reshape view expand permute transpose t flatten squeeze unsqueeze "
-    "flip to clone contiguous",
-    index: "argwhere diagonal gather index_select masked_select narrow nonzero select take "
-    "take_along_dim unfold",
+    arithmetic: "add clamp clamp_max clamp_min clip div divide floor_divide fmod maximum minimum mul "
+    "multiply neg negative remainder sub subtract true_divide",
+    compare: "allclose bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
+    "bitwise_xor eq equal ge greater greater_equal gt isclose isfinite isinf isnan "
+    "isneginf isposinf isreal le less less_equal logical_and logical_not logical_or "
+    "logical_xor lt ne not_equal signbit",
+    pairs: "addcdiv addcmul arctan2 atan2 copysign fmax fmin heaviside hypot lerp logaddexp "
+    "logaddexp2 xlogy",
+    power: "float_power pow square",
+    pointwise: "abs absolute acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan "
+    "atanh ceil cos cosh deg2rad erf erfc exp exp2 expm1 fix floor frac log log10 log1p "
+    "log2 logit nan_to_num positive rad2deg reciprocal relu round rsqrt sgn sigmoid sign "
+    "sin sinc sinh sqrt tan tanh trunc",
+    shape: "clone contiguous expand flatten flip permute reshape squeeze t to transpose unsqueeze "
+    "view",
+    rearrange: "adjoint broadcast_to diag diag_embed diagflat expand_as fliplr flipud moveaxis "
+    "movedim ravel repeat repeat_interleave reshape_as roll rot90 swapaxes swapdims tile tril triu "
+    "unflatten view_as",
+    creation: "new_empty new_full new_ones new_tensor new_zeros",
+    random: "bernoulli multinomial",
+    index: "argwhere gather index_select masked_select narrow nonzero select take "
+    "take_along_dim",
+    strided: "diagonal unfold",
     scatter: "bincount diagonal_scatter index_add index_copy index_fill index_put masked_fill "
     "masked_scatter put scatter scatter_add scatter_reduce select_scatter slice_scatter",
-    join: "split chunk unbind",
-    reduce: "sum mean var std amax amin max min argmax argmin any all norm logsumexp",
+    join: "chunk dsplit hsplit split split_with_sizes tensor_split unbind vsplit",
+    reduce: "all amax amin aminmax any argmax argmin count_nonzero logsumexp max mean min nanmean "
+    "nansum norm std sum var",
+    scan: "cummax cummin cumprod cumsum diff logcumsumexp prod",
+    order: "argsort kthvalue median mode msort nanmedian nanquantile quantile sort topk unique "
+    "unique_consecutive",
+    distance: "dist renorm",
+    activations: "hardshrink prelu",
     linalg: "matmul mm bmm mv dot vdot outer addmm addmv addr addbmm baddbmm",
     products: "cross inner kron matrix_power trace",
     softmax: "softmax log_softmax",
@@ -44,9 +75,6 @@ for _module, _names in _METHODS.items():
         setattr(Tensor, _name, getattr(_module, _name))
 
 Tensor.ger = linalg.outer
-Tensor.true_divide = arithmetic.div
-Tensor.clip = arithmetic.clamp
-Tensor.absolute = pointwise.abs
 
 
 def _swapped(function):
@@ -57,18 +85,26 @@ Tensor.__add__ = Tensor.__radd__ = arithmetic.add
 Tensor.__sub__, Tensor.__rsub__ = arithmetic.sub, _swapped(arithmetic.sub)
 Tensor.__mul__ = Tensor.__rmul__ = arithmetic.mul
 Tensor.__truediv__, Tensor.__rtruediv__ = arithmetic.div, _swapped(arithmetic.div)
-Tensor.__floordiv__ = lambda a, b: arithmetic.div(a, b, rounding_mode="floor")
-Tensor.__mod__ = arithmetic.remainder
-Tensor.__pow__, Tensor.__rpow__ = arithmetic.pow, _swapped(arithmetic.pow)
+Tensor.__rdiv__ = Tensor.__rtruediv__
+Tensor.__floordiv__ = arithmetic.floor_divide
+Tensor.__rfloordiv__ = _swapped(arithmetic.floor_divide)
+Tensor.__mod__, Tensor.__rmod__ = arithmetic.remainder, _swapped(arithmetic.remainder)
+Tensor.__pow__, Tensor.__rpow__ = power.pow, _swapped(power.pow)
 Tensor.__matmul__, Tensor.__rmatmul__ = linalg.matmul, _swapped(linalg.matmul)
-Tensor.__neg__ = arithmetic.neg
+Tensor.__neg__, Tensor.__pos__ = arithmetic.neg, pointwise.positive
 Tensor.__abs__ = pointwise.abs
-Tensor.__eq__ = lambda self, other: False if other is None else compare.eq(self, other)
-Tensor.__ne__ = lambda self, other: True if other is None else compare.ne(self, other)
+Tensor.where = lambda self, condition, other: arithmetic.where(condition, self, other)
+Tensor.__eq__, Tensor.__ne__ = compare.equals, compare.differs
 Tensor.__lt__, Tensor.__le__ = compare.lt, compare.le
 Tensor.__gt__, Tensor.__ge__ = compare.gt, compare.ge
-Tensor.__and__, Tensor.__or__ = compare.bitwise_and, compare.bitwise_or
-Tensor.__xor__, Tensor.__invert__ = compare.bitwise_xor, compare.bitwise_not
+Tensor.__and__ = Tensor.__rand__ = compare.bitwise_and
+Tensor.__or__ = Tensor.__ror__ = compare.bitwise_or
+Tensor.__xor__ = Tensor.__rxor__ = compare.bitwise_xor
+Tensor.__invert__ = compare.bitwise_not
+Tensor.__lshift__ = compare.bitwise_left_shift
+Tensor.__rlshift__ = _swapped(compare.bitwise_left_shift)
+Tensor.__rshift__ = compare.bitwise_right_shift
+Tensor.__rrshift__ = _swapped(compare.bitwise_right_shift)
 Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
 for _name, _sign in dict(
     add="+", sub="-", mul="*", truediv="/", pow="**", floordiv="//", mod="%", xor="^",
@@ -84,7 +120,8 @@ for _names, _make in (
         if hasattr(Tensor, _name[:-1]):
             setattr(Tensor, _name, _make(_name, getattr(Tensor, _name[:-1])))
 Tensor.T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]))
-Tensor.mT = property(lambda self: shape.transpose(self, -1, -2))
+Tensor.mT = Tensor.mH = property(lambda self: shape.transpose(self, -1, -2))
+Tensor.H = property(rearrange.matrix_h)
 
 
 def method(function):
@@ -130,25 +167,13 @@ def tolist(self):
 
 
 @method
-def view_as(self, other):
-    """``view`` in the shape of ``other``."""
-    return shape.view(self, other.shape)
-
-
-@method
-def expand_as(self, other):
-    """Repeated to the shape of ``other``."""
-    return shape.expand(self, other.shape)
-
-
-@method
 def type_as(self, other):
     """In the dtype of ``other``."""
     return self.to(other.dtype)
 
 
 @method
-def is_contiguous(self):
+def is_contiguous(self, memory_format=None):
     """Whether the values lie in C order."""
     return self.array.flags.c_contiguous
 
@@ -179,9 +204,29 @@ def cuda(self, *args, **kwargs):
 
 Tensor.device = property(lambda self: shape.device_type("cpu"))
 for _name, _dtype in dict(
-    float=np.float32, double=np.float64, int=np.int32, long=np.int64, bool=np.bool_
-).items():
-    setattr(Tensor, _name, lambda self, dtype=_dtype: self.to(dtype))
+    float=np.float32, double=np.float64, byte=np.uint8, char=np.int8, short=np.int16, int=np.int32,
+    long=np.int64, bool=np.bool_,
+).items():  # fmt: skip
+    setattr(Tensor, _name, lambda self, memory_format=None, dtype=_dtype: self.to(dtype))
+Tensor.type = creation.as_type
+
+
+def _refusing(name, what):
+    def refuse(self, *args, **kwargs):
+        raise RuntimeError(f"{name}: tinyconv has no {what}; it computes in float32 and float64")
+
+    refuse.__doc__ = f"Raises: there are no {what} here."
+    return refuse
+
+
+for _names, _what in (
+    ("half bfloat16", "half precision tensors"),
+    ("cfloat cdouble chalf", "complex tensors"),
+    ("to_sparse to_dense coalesce", "sparse tensors"),
+    ("to_mkldnn xpu", "other memory than NumPy's"),
+):
+    for _name in _names.split():
+        setattr(Tensor, _name, _refusing(_name, _what))
 Tensor.backward = lambda self, gradient=None, retain_graph=None, create_graph=False, inputs=None: (
     backward(self, gradient, retain_graph, create_graph, inputs)
 )

@@ -1,5 +1,6 @@
-"""Batch normalisation. Primitives: with batch statistics, its gradient, and with running
-statistics. The gradient's own derivative differentiates its formula, written in ops below.
+"""Normalisation. Primitives: batch norm with batch statistics, with running ones, and the norm of
+groups, of which instance and layer norm are cases; and the gradients of the first and the last,
+whose own derivatives differentiate their formulas, written in ops below. Composed: RMS norm.
 
 Forward, the statistics are taken at once; the pass that normalises may wait, for a residual
 and a ReLU behind it (``autograd.deferred``). Backward, the ReLU's mask may have waited.
@@ -93,6 +94,57 @@ def _gradient(gy, x, w, eps):
     gw, gb = (gy * xhat).sum(dims), gy.sum(dims)
     average = mean(gy, dims, keepdim=True) + xhat * mean(gy * xhat, dims, keepdim=True)
     return w.reshape(column) * invstd * (gy - average), gw, gb
+
+
+class GroupNorm(Function):
+    """Batch norm of every row of x (N, G, K, P) by itself, with weights for the numbers (G, K).
+
+    Also returned are the mean and the biased variance of the rows, (N, G).
+    """
+
+    materialize_grads = False  # the statistics have none
+
+    def forward(ctx, x, w, b, eps):
+        ctx.eps = eps
+        y, mean, var, invstd = kernels.groupnorm.forward(x, w, b, eps)
+        ctx.save_for_backward(x, w, mean, invstd)
+        ctx.mark_non_differentiable(mean, var)
+        return y, mean, var
+
+    def backward(ctx, gy, _mean, _var):
+        return GroupNormGradient.apply(gy, *ctx.saved_tensors, ctx.eps)
+
+
+class GroupNormGradient(Function):
+    materialize_grads = False
+
+    def forward(ctx, gy, x, w, mean, invstd, eps):
+        ctx.eps = eps
+        ctx.save_for_backward(gy, x, w)
+        return kernels.groupnorm.backward(gy, x, w, mean, invstd)
+
+    def backward(ctx, *cotangents):
+        eps = ctx.eps
+        return vjp_of(
+            lambda gy, x, w: _rows_gradient(gy, x, w, eps), ctx.saved_tensors, cotangents
+        )
+
+
+def _rows_gradient(gy, x, w, eps):
+    """(gx, gw, gb) of ``GroupNorm`` as a formula."""
+    row = (2, 3)
+    centred = x - mean(x, row, keepdim=True)
+    invstd = rsqrt(mean(centred * centred, row, keepdim=True) + eps)
+    xhat, g = centred * invstd, gy * w.reshape(1, *x.shape[1:3], 1)
+    gw, gb = (gy * xhat).sum((0, 3)).reshape(-1), gy.sum((0, 3)).reshape(-1)
+    average = mean(g, row, keepdim=True) + xhat * mean(g * xhat, row, keepdim=True)
+    return invstd * (g - average), gw, gb
+
+
+def rms_norm(x, dims, w, eps):
+    """x / sqrt(the mean of x^2 over ``dims`` + eps) * w; w may be None."""
+    y = x * rsqrt(mean(x * x, dims, keepdim=True) + eps)
+    return y if w is None else y * w
 
 
 def running_norm(x, running_mean, running_var, w, b, eps):

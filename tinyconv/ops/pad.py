@@ -130,7 +130,7 @@ def pad(input: Tensor, pad, mode="constant", value=None) -> Tensor:
         )
     widths = [(0, 0)] * (x.ndim - len(pad) // 2)
     widths += [pad[i : i + 2] for i in range(len(pad) - 2, -1, -2)]
-    if any(n + a + b < 0 for n, (a, b) in zip(x.shape, widths)):
+    if any(n + min(a, b, a + b, 0) < 0 for n, (a, b) in zip(x.shape, widths)):
         raise ValueError(f"pad: {pad} crops more than shape {list(x.shape)} has")
     if mode == "constant":
         return Pad.apply(x, tuple(widths), 0.0 if value is None else value)
@@ -158,8 +158,8 @@ def _repeated(x, pad, widths, mode):
         if spare is not None and max(a, b) > n - spare:
             most = "less than" if spare else "at most"
             raise ValueError(f"{rule}: each number must be {most} the size of its axis, {n}")
-        if (a or b) and n + a + b < 1:
-            raise ValueError(f"{rule}: nothing is left of an axis of size {n}")
+        if mode == "circular" and n + min(a, 0) + min(b, 0) < max(a, b, 1):
+            raise ValueError(f"{rule}: too little is left to go around an axis of size {n}")
     grown = tuple([(max(a, 0), max(b, 0)) for a, b in widths])
     cut = tuple([(min(a, 0), min(b, 0)) for a, b in widths])
     # an image that is cut on one side goes around without that; a mirror shows it still

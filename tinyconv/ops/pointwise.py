@@ -1,7 +1,7 @@
 """Functions of one number, as a table: name, values, derivative.
 
 Primitives: the table below, ReLU and its gradient. Their derivatives are written in ops, so each
-has derivatives of its own. Composed of them: round, frac, square, logit, sinc and the like.
+has derivatives of its own. Composed of them: round, frac, logit, sinc and the like.
 """
 
 import math
@@ -12,7 +12,7 @@ from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor, get_default_dtype, is_grad_enabled
 from tinyconv.autograd.deferred import Deferred, Later, Part, leaves_no_trace, may_wait
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.ops.arithmetic import clamp, pow, where
+from tinyconv.ops.arithmetic import clamp, nothing, where
 from tinyconv.ops.common import as_tensor, float_tensor, quiet
 from tinyconv.ops.compare import isnan, isneginf, isposinf
 
@@ -42,7 +42,7 @@ def _pointwise(name, values, derivative, saves, whole=None, meaning=None):
     def function(input) -> Tensor:
         x = as_tensor(input, name)
         if x.array.dtype.kind not in "fc":
-            x = _unsettled(x, name, whole)
+            x = _settled(x, name, whole)
         return Pointwise.apply(x)
 
     function.__name__ = function.__qualname__ = name
@@ -51,8 +51,8 @@ def _pointwise(name, values, derivative, saves, whole=None, meaning=None):
     return function
 
 
-def _unsettled(x, name, whole):
-    """Integers or bools as what ``name`` takes."""
+def _settled(x, name, whole):
+    """Integers or bools in the dtype in which ``name`` takes them."""
     if whole is None:
         return x.to(get_default_dtype())
     if x.dtype == bool and whole is not _sign:
@@ -60,15 +60,10 @@ def _unsettled(x, name, whole):
     return x
 
 
-def _flat(g, _):
-    """The cotangent of a step function: constant almost everywhere, and so at its steps."""
-    return Tensor(np.zeros(g.shape, g.dtype))
-
-
 def _step(name, values, meaning):
     """A step function from floats to whole numbers, which leaves integers as they are."""
     return _pointwise(
-        name, lambda x: values(x.real).astype(x.dtype, copy=False), _flat, "x", np.copy, meaning
+        name, lambda x: values(x.real).astype(x.dtype, copy=False), _FLAT, "x", np.copy, meaning
     )
 
 
@@ -88,6 +83,8 @@ def _sign(x):
     return np.subtract(above.view(np.int8), below.view(np.int8)).astype(x.dtype)
 
 
+#: the cotangent of a step function
+_FLAT = lambda g, x: nothing(g)  # noqa: E731
 _SLOPE = 2 / math.sqrt(math.pi)
 _LN2, _LN10 = math.log(2), math.log(10)
 
@@ -122,7 +119,7 @@ erfc = _pointwise(
     "erfc", lambda x: kernels.activation.erfc(x), lambda g, x: g * -_SLOPE * exp(-x * x), "x"
 )
 abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x", np.abs)
-sign = _pointwise("sign", _sign, _flat, "x", _sign, "-1, 0 or 1, and 0 for NaN")
+sign = _pointwise("sign", _sign, _FLAT, "x", _sign, "-1, 0 or 1, and 0 for NaN")
 floor = _step("floor", np.floor, "The next whole number below")
 ceil = _step("ceil", np.ceil, "The next whole number above")
 trunc = _step("trunc", np.trunc, "The next whole number toward 0")
@@ -169,12 +166,7 @@ def positive(input) -> Tensor:
         TypeError: for bools.
     """
     x = as_tensor(input, "positive")
-    return _unsettled(x, "positive", np.copy)
-
-
-def square(input) -> Tensor:
-    """input * input."""
-    return pow(input, 2)
+    return _settled(x, "positive", np.copy)
 
 
 def logit(input, eps=None) -> Tensor:
@@ -283,10 +275,12 @@ class ReluGradient(Function):
 
 
 def relu(input) -> Tensor:
-    """max(x, 0); the derivative at 0 is 0, NaN stays NaN.
+    """max(x, 0); the derivative at 0 is 0, NaN stays NaN; integers stay integers.
 
     >>> import tinyconv as tc
     >>> tc.relu(tc.tensor([-1.0, 3.0]))
     tensor([0., 3.])
     """
+    if isinstance(input, Tensor) and input.dtype.kind in "iu":
+        return clamp(input, 0)
     return Relu.apply(float_tensor(input, "relu"))

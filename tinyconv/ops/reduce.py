@@ -11,8 +11,9 @@ import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.ops.arithmetic import isnan, maximum, minimum, where
+from tinyconv.ops.arithmetic import maximum, minimum, where
 from tinyconv.ops.common import as_tensor, axes, axis, float_tensor, quiet, sum_over
+from tinyconv.ops.compare import isnan
 from tinyconv.ops.index import gather
 from tinyconv.ops.pointwise import abs, exp, log, sign
 from tinyconv.ops.shape import expand, reshape, squeeze
@@ -46,10 +47,8 @@ class Amax(Function):
 
 
 class Norm(Function):
-    """(sum |x|^p)^(1/p), the dims kept, for any p but 0 and the infinities.
-
-    Where there is no slope, at 0, all derivatives are taken as 0.
-    """
+    """(sum |x|^p)^(1/p), the dims kept, for any p but the infinities; for 0 the count of what is
+    not 0. Where there is no slope, at 0, all derivatives are taken as 0."""
 
     @quiet
     def forward(ctx, x, p, dims):
@@ -61,6 +60,8 @@ class Norm(Function):
     def backward(ctx, gy):
         x, y = ctx.saved_tensors
         p = ctx.p
+        if p == 0:
+            return expand(gy, x.shape) * 0
         if p == 1:
             return gy * sign(x)
         silent = y == 0 if p >= 2 else (x == 0) | (y == 0)
@@ -75,6 +76,8 @@ class Norm(Function):
 def _norm(x, p, dims):
     if p == 2:
         return np.sqrt(sum_over(x * x, dims))
+    if p == 0:
+        return sum_over((x != 0).astype(x.dtype), dims)
     size = np.abs(x) if x.dtype.kind != "c" else x * np.sign(x.real)
     return sum_over(size, dims) if p == 1 else sum_over(size**p, dims) ** (1 / p)
 
@@ -333,8 +336,6 @@ def p_norm(input, p, dim, keepdim, dtype, op) -> Tensor:
         return _extreme(abs(x), dims, keepdim, 1 if p > 0 else -1, op)
     if p < 0 and 0 in [x.shape[d] for d in dims]:
         raise IndexError(f"{op}: shape {list(x.shape)} is empty along the dims to reduce")
-    if p == 0:
-        return Sum.apply((x != 0).to(x.dtype), dims, keepdim)
     y = Norm.apply(x, p, dims)
     return y if keepdim else reshape(y, _without(x.shape, dims))
 

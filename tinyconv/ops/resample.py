@@ -13,6 +13,10 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function
+from tinyconv.kernels import memory
+
+#: rows of a piece of a large matrix, and the numbers up to which a matrix is not cut
+_BLOCK, _SMALL = 32, 1 << 12
 
 
 class Taps(NamedTuple):
@@ -21,7 +25,8 @@ class Taps(NamedTuple):
     size: int
     index: np.ndarray
     weights: np.ndarray
-    matrix: np.ndarray  # the same as a matrix
+    pieces: list  # the same as a matrix: what of it is not 0, as (rows, columns, numbers)
+    across: list  # the same of its transpose
 
 
 class Resample(Function):
@@ -30,7 +35,8 @@ class Resample(Function):
     def forward(ctx, x, axis, taps, adjoint=False):
         ctx.axis, ctx.taps, ctx.adjoint = axis, taps, adjoint
         if np.isfinite(x).all():
-            return _multiplied(x, axis, taps.matrix.T if adjoint else taps.matrix)
+            size = taps.size if adjoint else len(taps.index)
+            return _multiplied(x, axis, taps.across if adjoint else taps.pieces, size)
         # a product with a matrix would take its zeros times infinity
         x = np.moveaxis(x, axis, 0)
         weights = taps.weights.reshape(taps.weights.shape + (1,) * (x.ndim - 1))
@@ -46,16 +52,41 @@ class Resample(Function):
         return Resample.apply(gy, ctx.axis, ctx.taps, not ctx.adjoint)
 
 
-def _multiplied(x, axis, matrix):
-    matrix = matrix.astype(x.dtype)
+def _multiplied(x, axis, pieces, size):
+    """The matrix cut in ``pieces`` times x along an axis, which has ``size`` numbers then."""
     before, n, behind = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
-    shape = (*before, len(matrix), *behind)
     if not x.size:
-        return np.zeros(shape, x.dtype)
-    if behind:
-        x = x.reshape(math.prod(before), n, math.prod(behind))
-        return kernels.matmul.matmul(matrix, x).reshape(shape)
-    return kernels.matmul.matmul(x.reshape(-1, n), matrix.T).reshape(shape)
+        return np.zeros((*before, size, *behind), x.dtype)
+    x = x.reshape(math.prod(before), n, math.prod(behind))
+
+    def product(numbers, x):
+        numbers = numbers.astype(x.dtype, copy=False)
+        if behind:
+            return kernels.matmul.matmul(numbers, x)
+        return kernels.matmul.matmul(x[..., 0], numbers.T)[..., None]
+
+    if len(pieces) == 1:
+        y = product(pieces[0][2], x)
+    else:
+        y = memory.empty((len(x), size, x.shape[2]), x.dtype)
+        for rows, columns, numbers in pieces:
+            y[:, rows] = product(numbers, x[:, columns])
+    return y.reshape(*before, size, *behind)
+
+
+def _pieces(matrix):
+    """[(rows, columns, matrix[rows, columns])]: a large matrix that is 0 but for a band, cut so
+    that little of the rest is left."""
+    m, n = matrix.shape
+    if m * n <= _SMALL:
+        return [(slice(None), slice(None), matrix)]
+    found = []
+    for i in range(0, m, _BLOCK):
+        used = np.flatnonzero(matrix[i : i + _BLOCK].any(0))
+        columns = slice(used[0], used[-1] + 1) if len(used) else slice(0, 1)
+        rows = slice(i, min(i + _BLOCK, m))
+        found.append((rows, columns, np.ascontiguousarray(matrix[rows, columns])))
+    return found
 
 
 class Choose(Function):
@@ -101,19 +132,12 @@ def nearest(n, m, scale_factor, exact):
     return np.minimum(index, n - 1)
 
 
-def _linear(places):
-    """Two neighbours by their distance; left of the first there is nothing."""
-    places = np.maximum(places, 0)
-    low = np.floor(places)
-    t = places - low
-    return low, np.stack([1 - t, t], 1)
+def cubic(t):
+    """The weights of the pixels at -1, 0, 1 and 2 for a place at 0 <= t < 1, as arrays or Tensors.
 
-
-def _cubic(places):
-    """Four neighbours. Keys 1981, doi:10.1109/TASSP.1981.1163711, with a = -3/4."""
+    Source: Keys 1981, doi:10.1109/TASSP.1981.1163711, with a = -3/4.
+    """
     a = -0.75
-    low = np.floor(places)
-    t = places - low
 
     def near(d):
         return ((a + 2) * d - (a + 3)) * d * d + 1
@@ -121,7 +145,19 @@ def _cubic(places):
     def far(d):
         return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
-    return low - 1, np.stack([far(t + 1), near(t), near(1 - t), far(2 - t)], 1)
+    return far(t + 1), near(t), near(1 - t), far(2 - t)
+
+
+def _linear(places):
+    """Two neighbours by their distance; left of the first there is nothing."""
+    places = np.maximum(places, 0)
+    low = np.floor(places)
+    return low, (1 - (places - low), places - low)
+
+
+def _cubic(places):
+    low = np.floor(places)
+    return low - 1, cubic(places - low)
 
 
 _CURVES = {"linear": _linear, "cubic": _cubic}
@@ -141,8 +177,9 @@ def taps(curve, n, m, scale_factor, align_corners, dtype) -> Taps:
         half = dtype.type(0.5)
         places = (i + half) * _scale(n, m, scale_factor, dtype) - half
     low, weights = _CURVES[curve](places)
+    weights = np.stack(weights, 1)
     index = low.astype(np.int64)[:, None] + np.arange(weights.shape[1])
     index = np.clip(index, 0, n - 1)
     matrix = np.zeros((m, n), dtype)
     np.add.at(matrix, (np.arange(m)[:, None], index), weights)
-    return Taps(n, index, weights.astype(dtype), matrix)
+    return Taps(n, index, weights, _pieces(matrix), _pieces(np.ascontiguousarray(matrix.T)))

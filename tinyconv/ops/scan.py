@@ -10,8 +10,8 @@ import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.ops.arithmetic import logical_xor
 from tinyconv.ops.common import as_tensor, axis, float_tensor, quiet
+from tinyconv.ops.compare import logical_xor
 from tinyconv.ops.index import gather, getitem
 from tinyconv.ops.join import cat
 from tinyconv.ops.pad import Pad
@@ -48,7 +48,24 @@ class Cumprod(Function):
         return before * recurrence(_shifted(x, ctx.dim, -1), gy, ctx.dim, reverse=True)
 
 
-class LogCumsumExp(Function):
+class Prod(Function):
+    """The product along ``dim``; no factor is divided out, so zeros do no harm."""
+
+    @quiet
+    def forward(ctx, x, dim):
+        ctx.dim = dim
+        ctx.save_for_backward(x)
+        return _prod(x, dim)
+
+    def backward(ctx, gy):
+        (x,) = ctx.saved_tensors
+        dim = ctx.dim
+        before = Cumprod.apply(_shifted(x, dim, 1, 1.0), dim)
+        after = _backwards(Cumprod.apply(_shifted(_backwards(x, dim), dim, 1, 1.0), dim), dim)
+        return gy * before * after
+
+
+class LogCumSumExp(Function):
     @quiet
     def forward(ctx, x, dim):
         ctx.dim = dim
@@ -102,12 +119,12 @@ def _shifted(x, dim, by, value=0.0):
 
 @analytic
 def _prod(x, dim):
-    return np.prod(x, dim, keepdims=True)
+    return np.prod(x, dim, x.dtype, keepdims=True)
 
 
 @analytic
 def _cumprod(x, dim):
-    return np.cumprod(x, dim)
+    return np.cumprod(x, dim, x.dtype)
 
 
 @analytic
@@ -157,7 +174,7 @@ def logcumsumexp(input: Tensor, dim) -> Tensor:
     """y[i] = log(exp(x[0]) + ... + exp(x[i])) along ``dim``, without overflow."""
     x = float_tensor(input, "logcumsumexp")
     at = axis(dim, x.ndim, "logcumsumexp")
-    return LogCumsumExp.apply(x, at) if x.ndim else x.clone()
+    return LogCumSumExp.apply(x, at) if x.ndim else x.clone()
 
 
 def cummax(input: Tensor, dim) -> ValuesIndices:

@@ -9,7 +9,6 @@ No derivative: one_hot, bincount.
 import numpy as np
 
 from tinyconv.autograd import Tensor
-from tinyconv.ops import reduce
 from tinyconv.ops.arithmetic import where
 from tinyconv.ops.common import as_tensor, axis
 from tinyconv.ops.index import (
@@ -20,13 +19,12 @@ from tinyconv.ops.index import (
     along,
     check_index,
     check_places,
-    diagonal_look,
-    is_basic,
-    narrow,
     plain_index,
-    steps,
 )
+from tinyconv.ops.reduce import amax, amin
+from tinyconv.ops.scan import prod
 from tinyconv.ops.shape import clone, expand, reshape
+from tinyconv.ops.strided import diagonal_look
 
 
 def _same_dtype(input, source, op, name="source"):
@@ -38,7 +36,8 @@ def _same_dtype(input, source, op, name="source"):
 
 def _number(input, value, op, name="value"):
     """``value``, a number or a 0-d tensor, as a 0-d tensor of the input's dtype."""
-    value = as_tensor(value, op)
+    if not isinstance(value, Tensor):
+        return Tensor(np.asarray(value).astype(input.dtype))
     if value.ndim:
         raise RuntimeError(f"{op}: {name} must be a number or 0-d, got shape {list(value.shape)}")
     return value.to(input.dtype)
@@ -146,24 +145,25 @@ def _combined(input, src, places, how, include_self, op):
     first = np.searchsorted(flat[order], flat[order])
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size) - first
-    nothing = Tensor(np.full((), _IDENTITY[how](input.dtype), input.dtype))
+    nothing = Tensor(np.full((), _neutral(how, input.dtype), input.dtype))
     own = input if include_self else where(Tensor(counts == 0), input, nothing)
     table = expand(nothing, (input.array.size, counts.max() + 1))
     table = _assign(table, reshape(own, -1), (slice(None), 0))
     table = Assign.apply(table, reshape(src, -1), (flat, rank + 1))
-    return reshape(getattr(reduce, how)(table, 1), shape)
+    return reshape(_REDUCTIONS[how](table, 1).to(input.dtype), shape)
 
 
-def _lowest(dtype):
-    return -np.inf if dtype.kind in "fc" else np.iinfo(dtype).min
+_REDUCTIONS = {"prod": prod, "amax": amax, "amin": amin}
 
 
-def _highest(dtype):
-    return np.inf if dtype.kind in "fc" else np.iinfo(dtype).max
-
-
-#: what changes nothing when it is reduced with other numbers
-_IDENTITY = {"prod": lambda dtype: 1, "amax": _lowest, "amin": _highest}
+def _neutral(how, dtype):
+    """What changes nothing when it is reduced with other numbers."""
+    if how == "prod":
+        return 1
+    if dtype.kind in "biu":
+        ends = (False, True) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return ends[how == "amin"]
+    return np.inf if how == "amin" else -np.inf
 
 
 # -- along one axis -------------------------------------------------------------------------------

@@ -114,22 +114,22 @@ def reshape(input: Tensor, *sizes_, shape=None) -> Tensor:
     tensor([[0, 1, 2],
             [3, 4, 5]])
     """
-    shape = sizes(sizes_, shape)
+    return reshaped(input, sizes(sizes_, shape), "reshape")
+
+
+def reshaped(input, shape, op) -> Tensor:
+    """``reshape`` for the op that it is named after in errors."""
     if shape and min(shape) < -1:
-        raise RuntimeError(f"reshape: shape {list(shape)} has a size below -1")
+        raise RuntimeError(f"{op}: shape {list(shape)} has a size below -1")
     try:
         return Reshape.apply(input, shape)
     except ValueError:
+        reason = f"does not hold the {input.array.size} elements of {list(input.shape)}"
         if shape.count(-1) > 1:
-            raise RuntimeError(f"reshape: shape {list(shape)} leaves two sizes open") from None
-        if -1 in shape and 0 in shape:
-            raise RuntimeError(
-                f"reshape: shape {list(shape)}: next to a size of 0, -1 could be any number"
-            ) from None
-        raise RuntimeError(
-            f"reshape: shape {list(shape)} does not hold the {input.array.size} elements of "
-            f"{list(input.shape)}"
-        ) from None
+            reason = "leaves two sizes open"
+        elif -1 in shape and 0 in shape:
+            reason = "is not clear: next to a size of 0, -1 could be any number"
+        raise RuntimeError(f"{op}: shape {list(shape)} {reason}") from None
 
 
 def view(input: Tensor, *sizes_, size=None) -> Tensor:
@@ -147,10 +147,15 @@ def view(input: Tensor, *sizes_, size=None) -> Tensor:
             f"view: wants whole numbers, got {sizes_ if size is None else size}; a tensor's memory "
             "can not be seen as another dtype, .to(dtype) converts the values"
         ) from None
-    result = reshape(input, shape)
+    return viewed(input, shape, "view")
+
+
+def viewed(input, shape, op) -> Tensor:
+    """``view`` for the op that it is named after in errors."""
+    result = reshaped(input, shape, op)
     if result.array.size and not np.may_share_memory(result.array, input.array):
         raise RuntimeError(
-            f"view: shape {list(input.shape)} with strides {input.array.strides} (bytes) cannot be "
+            f"{op}: shape {list(input.shape)} with strides {input.array.strides} (bytes) cannot be "
             f"seen as {list(result.shape)} without a copy; use .reshape()"
         )
     return result
@@ -235,6 +240,34 @@ def unsqueeze(input: Tensor, dim) -> Tensor:
     """Insert an axis of size 1 at ``dim``."""
     at = axis(dim, input.ndim + 1, "unsqueeze")
     return reshape(input, input.shape[:at] + (1,) + input.shape[at:])
+
+
+def _at_least(name, ndim, grown):
+    """``atleast_1d`` and the like; ``grown``: the new shape by number of dimensions."""
+
+    def at_least(*tensors):
+        if len(tensors) == 1 and not isinstance(tensors[0], (tuple, list)):
+            x = as_tensor(tensors[0], name)
+            return reshape(x, grown[x.ndim](*x.shape)) if x.ndim < ndim else x
+        return tuple([at_least(t) for t in several(tensors)])
+
+    at_least.__name__ = at_least.__qualname__ = name
+    at_least.__doc__ = f"The tensor, or each of several, with at least {ndim} dimensions."
+    return at_least
+
+
+def several(tensors):
+    """``*tensors``, given one by one or as one sequence."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        return tuple(tensors[0])
+    return tensors
+
+
+atleast_1d = _at_least("atleast_1d", 1, [lambda: (1,)])
+atleast_2d = _at_least("atleast_2d", 2, [lambda: (1, 1), lambda n: (1, n)])
+atleast_3d = _at_least(
+    "atleast_3d", 3, [lambda: (1, 1, 1), lambda n: (1, n, 1), lambda m, n: (m, n, 1)]
+)
 
 
 def flip(input: Tensor, *axes_, dims=None) -> Tensor:

@@ -67,8 +67,9 @@ class Adadelta(Optimizer):
     """
 
     _limits = {
-        "lr": _POSITIVE, "rho": (0, math.nextafter(1, 2)), "eps": _POSITIVE, "weight_decay": _POSITIVE,
-    }  # fmt: skip
+        **dict.fromkeys(("lr", "eps", "weight_decay"), _POSITIVE),
+        "rho": (0, math.nextafter(1, 2)),
+    }
 
     def __init__(
         self, params, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0, *,
@@ -168,9 +169,7 @@ class NAdam(_Moments):
     def _update(self, p, g, state, group):
         g, m, t = self._first_moment(p, g, state, group, "exp_avg_sq")
         b1, b2 = group["betas"]
-        mu, following = (
-            b1 * (1 - 0.5 * 0.96 ** (n * group["momentum_decay"])) for n in (t, t + 1)
-        )
+        mu, following = (b1 * (1 - 0.5 * 0.96 ** (n * group["momentum_decay"])) for n in (t, t + 1))
         product = state["mu_product"] = state.get("mu_product", 1.0) * mu
         root = np.sqrt(self._second_moment(g, state, group) / (1 - b2**t))
         root += group["eps"]

@@ -67,7 +67,7 @@ class SGD(Optimizer):
         if momentum:
             v = state.get("momentum_buffer")
             if v is None:
-                v = state["momentum_buffer"] = g.copy()
+                v = state["momentum_buffer"] = np.array(g)  # g of a 0-d p may be a scalar
             else:
                 v *= momentum
                 v += (1 - group["dampening"]) * g

@@ -169,7 +169,7 @@ class Optimizer:
             climb = group.get("maximize")
             for params, *rows in batches.values():
                 if climb:
-                    rows[1] = [-g for g in rows[1]]
+                    rows[1] = [np.asarray(-g) for g in rows[1]]  # -g of 0-d is no array
                 self._update_all(rows, [self.state[p] for p in params], group)
                 for p in params:
                     p._bump()

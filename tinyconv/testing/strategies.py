@@ -165,6 +165,36 @@ def conv2d_cases(draw, **values):
     return Case.of(f"F.conv2d({', '.join(inputs)}{options})", **inputs)
 
 
+@st.composite
+def conv_transpose2d_cases(draw, **values):
+    """``F.conv_transpose2d`` with any window, padding, output padding, groups and bias."""
+    N, Cg, Og = draw(sizes(3, 1, 3))
+    kh, kw = draw(sizes(2, 1, 3))
+    H, W = draw(sizes(2, 1, 3))
+    groups = draw(st.sampled_from([1, 1, 1, 2]))
+    if groups > 1:
+        Cg, Og = min(Cg, 2), min(Og, 2)
+    sh, sw = draw(sizes(2, 1, 3))
+    dh, dw = draw(sizes(2, 1, 2))
+    more_h, more_w = draw(st.integers(0, max(sh, dh) - 1)), draw(st.integers(0, max(sw, dw) - 1))
+    # a pixel at least is left
+    most_h, most_w = (H - 1) * sh + dh * (kh - 1) + more_h, (W - 1) * sw + dw * (kw - 1) + more_w
+    ph, pw = draw(st.integers(0, min(2, most_h // 2))), draw(st.integers(0, min(2, most_w // 2)))
+    options = _options(
+        stride=_or_none((sh, sw), (1, 1)), padding=_or_none((ph, pw), (0, 0)),
+        output_padding=_or_none((more_h, more_w), (0, 0)), groups=_or_none(groups, 1),
+        dilation=_or_none((dh, dw), (1, 1)),
+    )  # fmt: skip
+    image = (Cg * groups, H, W)
+    inputs = dict(
+        x=draw(recipes(image if draw(sometimes) else (N, *image), **values)),
+        w=draw(recipes((Cg * groups, Og, kh, kw), **values)),
+    )
+    if draw(st.booleans()):
+        inputs["b"] = draw(recipes((Og * groups,), **values))
+    return Case.of(f"F.conv_transpose2d({', '.join(inputs)}{options})", **inputs)
+
+
 def pool_cases(op=None, **values):
     """Pools of every kind, or of one: 'max_pool2d', 'avg_pool2d' or 'adaptive_...'.
 

@@ -8,7 +8,8 @@ an ``Unknown``, which is never called, imported or looked up; ``read`` tells of 
 
 import pickletools
 import re
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 
 from tinyconv.weights.arrays import is_shape
 from tinyconv.weights.errors import WeightsError
@@ -59,12 +60,15 @@ class Storage:
 
 @dataclass(eq=False)
 class TensorView:
-    """A tensor: a storage, and where in it which element lies."""
+    """A tensor: a storage, and where in it which element lies; ``what`` it was when it was saved,
+    a ``'tensor'``, ``'parameter'`` or bare ``'array'``, and whether it required grad."""
 
     storage: Storage
     offset: int
     size: tuple
     stride: tuple
+    grad: bool = False
+    what: str = "tensor"
 
 
 @dataclass(eq=False)
@@ -299,8 +303,9 @@ def _checked_view(view=None):
     return key, offset, numel
 
 
-def _tensor(storage, offset, size, stride, grad=False, hooks=None, notes=None):
-    """``torch._utils._rebuild_tensor`` and its newer form, which adds grad and hooks."""
+def _tensor(storage, offset, size, stride, grad=False, hooks=(), notes=None):
+    """``torch._utils._rebuild_tensor`` and its newer form, which adds grad and hooks; instead of
+    hooks ``tinyconv.save`` writes None for bare arrays."""
     if not isinstance(storage, Storage):
         raise TypeError("a tensor without a storage")
     if len(size) != len(stride):
@@ -309,11 +314,14 @@ def _tensor(storage, offset, size, stride, grad=False, hooks=None, notes=None):
         raise WeightsError("a tensor has a negative or senseless size, stride or offset")
     if notes:  # that its numbers are to be negated or conjugated
         raise WeightsError("a tensor is a view that changes signs: save what clone() gives")
-    return TensorView(storage, offset, tuple(size), tuple(stride))
+    what = "array" if hooks is None else "tensor"
+    return TensorView(storage, offset, tuple(size), tuple(stride), grad is True, what)
 
 
-def _parameter(tensor, *_):
-    return tensor
+def _parameter(tensor, grad=False, *_):
+    if not isinstance(tensor, TensorView):
+        raise TypeError("a parameter that is no tensor")
+    return replace(tensor, grad=grad is True, what="parameter")
 
 
 def _typed(function, kind, arguments, *_):
@@ -326,7 +334,25 @@ def _typed(function, kind, arguments, *_):
 
 def _ordered(pairs=()):
     """``OrderedDict``, which older files give its items at once."""
-    return dict(_with_plain_keys(pairs))
+    return OrderedDict(_with_plain_keys(pairs))
+
+
+def _collection(kind):
+    def build(values=()):
+        return kind(v for v in values if isinstance(v, _PLAIN) or _is_number(v))
+
+    return build
+
+
+def _encoded(text, coding):
+    """How bytes are kept in the protocol that PyTorch writes."""
+    if coding not in ("latin1", "latin-1"):
+        raise ValueError(f"bytes as {coding!r}")
+    return text.encode("latin1")
+
+
+def _size(numbers=()):
+    return tuple(numbers)
 
 
 def _default_dict(*_):
@@ -341,7 +367,11 @@ _BUILDERS = {
     "torch._utils _rebuild_parameter": _parameter,
     "torch._utils _rebuild_parameter_with_state": _parameter,
     "torch._tensor _rebuild_from_type_v2": _typed,
-}
+    "_codecs encode": _encoded,
+    "torch Size": _size,
+    **{f"{m} {t.__name__}": _collection(t)
+       for m in ("builtins", "__builtin__") for t in (set, frozenset)},
+}  # fmt: skip
 _MODULES = ("torch", "torch.cuda", "torch.storage")
 _KNOWN = {*_BUILDERS, *_HARMLESS, *(f"{m} {s}" for m in _MODULES for s in STORAGES)}
 

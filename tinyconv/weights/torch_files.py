@@ -24,6 +24,11 @@ def read_zip(archive):
     Raises:
         WeightsError: for anything but a state dict.
     """
+    return _arrays(*open_zip(archive))
+
+
+def open_zip(archive):
+    """What the zip format holds: a value as of ``pickles.read``, and numbers(storage) -> ndarray."""
     main = next(name for name in archive.names if is_main(name))
     folder = main.removesuffix("data.pkl")
     if any(name.startswith(folder + "code/") for name in archive.names):
@@ -37,7 +42,7 @@ def read_zip(archive):
             raise WeightsError(f"the storage {storage.key!r} is not in the file")
         return from_bytes(archive[name], storage.kind, storage.numel, order)
 
-    return _arrays(pickles.read(io.BytesIO(archive[main])), numbers)
+    return pickles.read(io.BytesIO(archive[main])), numbers
 
 
 def is_main(name):
@@ -54,6 +59,11 @@ def read_legacy(content):
     Raises:
         WeightsError: for anything but a state dict.
     """
+    return _arrays(*open_legacy(content))
+
+
+def open_legacy(content):
+    """What the stream format holds, as of ``open_zip``."""
     file = Reader(content)
     if pickles.read(file) != _MAGIC:
         raise WeightsError("is a pickle that torch.save did not write")
@@ -83,7 +93,7 @@ def read_legacy(content):
         _, offset, numel = storage.view
         return array[offset : offset + numel]
 
-    return _arrays(value, numbers)
+    return value, numbers
 
 
 def _tensors(tree):
@@ -111,7 +121,7 @@ def _arrays(value, numbers):
         key = storage.key, storage.kind, storage.numel, storage.view
         if key not in cache:
             cache[key] = numbers(storage)
-        return _view(tensor, cache[key])
+        return view(tensor, cache[key])
 
     return {name: array(tensor) for name, tensor in _state_dict(value).items()}
 
@@ -138,7 +148,7 @@ def _state_dict(value):
     raise WeightsError(f"holds no state dict (names and tensors), but a {what}")
 
 
-def _view(tensor, array):
+def view(tensor, array):
     """The tensor's elements among those of its storage, without a copy.
 
     Raises:

@@ -9,18 +9,24 @@ what it offers.
 from tinyconv.nn.functional import (
     activation,
     conv,
+    distance,
     dropouts,
+    grids,
     linears,
     loss,
+    margins,
     normalization,
     pooling,
     vision,
 )
 from tinyconv.nn.functional.activation import *
 from tinyconv.nn.functional.conv import *
+from tinyconv.nn.functional.distance import *
 from tinyconv.nn.functional.dropouts import *
+from tinyconv.nn.functional.grids import *
 from tinyconv.nn.functional.linears import *
 from tinyconv.nn.functional.loss import *
+from tinyconv.nn.functional.margins import *
 from tinyconv.nn.functional.normalization import *
 from tinyconv.nn.functional.pooling import *
 from tinyconv.nn.functional.vision import *
@@ -28,9 +34,12 @@ from tinyconv.nn.functional.vision import *
 __all__ = []
 __all__ += activation.__all__
 __all__ += conv.__all__
+__all__ += distance.__all__
 __all__ += dropouts.__all__
+__all__ += grids.__all__
 __all__ += linears.__all__
 __all__ += loss.__all__
+__all__ += margins.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += vision.__all__

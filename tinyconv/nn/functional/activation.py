@@ -26,15 +26,23 @@ from tinyconv.ops.activations import (
     tanhshrink,
     threshold,
 )
+from tinyconv.ops.inplace import in_place
 from tinyconv.ops.pointwise import sigmoid, tanh
 from tinyconv.ops.softmax import gumbel_softmax
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
-    "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6",
-    "rrelu", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign",
-    "tanh", "tanhshrink", "threshold",
+    "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "log_softmax", "logsigmoid",
+    "mish", "prelu", "relu", "relu6", "relu_", "rrelu", "rrelu_", "selu", "selu_", "sigmoid",
+    "silu", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink",
+    "threshold", "threshold_",
 ]  # fmt: skip
+
+
+relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, rrelu_, threshold_ = (
+    in_place(f"{op.__name__}_", op)
+    for op in (pointwise.relu, leaky_relu, elu, selu, celu, hardtanh, rrelu, threshold)
+)
 
 
 def relu(input: Tensor, inplace=False) -> Tensor:

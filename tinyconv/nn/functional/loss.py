@@ -1,29 +1,67 @@
-"""Losses: what a batch of outputs costs, as one number (or one per element)."""
+"""Losses: what a batch of outputs costs, as one number (or one per element).
+
+Primitives: cross entropy with class labels, and binary cross entropy (whose derivative PyTorch
+keeps finite where its logarithms are cut off). All else is composed. The losses with a margin are
+in ``margins``.
+
+``size_average`` and ``reduce`` are the old spelling of ``reduction``: given, they decide.
+"""
+
+import math
+import warnings
 
 import numpy as np
 
-from tinyconv.autograd import Tensor
-from tinyconv.ops.arithmetic import where
+from tinyconv.autograd import Tensor, no_grad
+from tinyconv.ops import loss as loss_ops
+from tinyconv.ops.activations import logsigmoid
+from tinyconv.ops.arithmetic import clamp, where
 from tinyconv.ops.common import as_tensor, float_tensor
+from tinyconv.ops.creation import full_like
 from tinyconv.ops.index import gather
-from tinyconv.ops.loss import CrossEntropy, check_range
+from tinyconv.ops.pairs import xlogy
+from tinyconv.ops.pointwise import exp, log
 from tinyconv.ops.softmax import log_softmax
 
-__all__ = ["cross_entropy", "l1_loss", "mse_loss", "nll_loss"]
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
+    "gaussian_nll_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss",
+    "poisson_nll_loss", "smooth_l1_loss",
+]  # fmt: skip
 
 
-def _reduced(loss, reduction, op, count=None):
+def reduction_of(op, reduction, size_average=None, reduce=None, more=()):
+    """'mean', 'sum' or 'none' (or one of ``more``), from the new and the old spelling.
+
+    Raises:
+        ValueError: for any other ``reduction``.
+    """
+    if size_average is not None or reduce is not None:
+        if reduce is not None and not reduce:
+            return "none"
+        return "mean" if size_average is None or size_average else "sum"
+    if reduction not in ("mean", "sum", "none", *more):
+        raise ValueError(f"{op}: reduction={reduction!r}; wants 'mean', 'sum' or 'none'")
+    return reduction
+
+
+def reduced(loss, reduction, count=None):
+    """``loss`` as it is, its sum, or the sum divided by ``count`` (all elements)."""
     if reduction == "none":
         return loss
     if reduction == "sum":
         return loss.sum()
-    if reduction == "mean":
-        return loss.mean() if count is None else loss.sum() / count
-    raise ValueError(f"{op}: reduction={reduction!r}; wants 'mean', 'sum' or 'none'")
+    return loss.mean() if count is None else loss.sum() / count
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index=-100, reduction="mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
 ) -> Tensor:
     """Minus the log-probability that ``input`` gives the right class.
 
@@ -38,17 +76,20 @@ def nll_loss(
         ValueError, TypeError: shapes or dtypes that do not fit.
         IndexError: a label out of range.
     """
+    reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     logp = float_tensor(input, "nll_loss")
     labels = _labels(logp, target, ignore_index, "nll_loss")
     picked, weights = _pick(logp, labels, weight, ignore_index, "nll_loss")
-    return _reduced(-(picked * weights), reduction, "nll_loss", weights.sum())
+    return reduced(-(picked * weights), reduction, weights.sum())
 
 
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average=None,
     ignore_index=-100,
+    reduce=None,
     reduction="mean",
     label_smoothing=0.0,
 ) -> Tensor:
@@ -72,6 +113,7 @@ def cross_entropy(
     >>> F.cross_entropy(tc.zeros(2, 10), tc.tensor([3, 7]))
     tensor(2.3026)
     """
+    reduction = reduction_of("cross_entropy", reduction, size_average, reduce)
     logits = float_tensor(input, "cross_entropy")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing} must be in [0, 1]")
@@ -82,7 +124,8 @@ def cross_entropy(
     if weight is None and not label_smoothing and reduction in ("mean", "sum"):
         wanted = () if dim == 0 else logits.shape[:1] + logits.shape[2:]
         if target.dtype.kind in "iu" and target.shape == wanted and logits.array.size:
-            return CrossEntropy.apply(logits, target, int(ignore_index), reduction == "mean")
+            mean = reduction == "mean"
+            return loss_ops.CrossEntropy.apply(logits, target, int(ignore_index), mean)
     logp, C = log_softmax(logits, dim), logits.shape[dim]
     per_class = None if weight is None else _column(weight, logits, "cross_entropy")
     if target.dtype.kind in "fc":
@@ -91,11 +134,16 @@ def cross_entropy(
                 f"cross_entropy: target probabilities {list(target.shape)} must have the shape of "
                 f"the logits {list(logits.shape)}"
             )
+        if ignore_index >= 0:
+            raise ValueError(
+                f"cross_entropy: ignore_index={ignore_index} has no meaning for probabilities; "
+                "leave it out"
+            )
         if label_smoothing:
             target = target * (1 - label_smoothing) + label_smoothing / C
         terms = -(logp * target.to(logits.dtype))
         loss = (terms if per_class is None else terms * per_class).sum(dim)
-        return _reduced(loss, reduction, "cross_entropy", loss.numel())
+        return reduced(loss, reduction)
     labels = _labels(logits, target, ignore_index, "cross_entropy")
     picked, weights = _pick(logp, labels, weight, ignore_index, "cross_entropy")
     loss = -(picked * weights)
@@ -103,7 +151,7 @@ def cross_entropy(
         spread = -(logp if per_class is None else logp * per_class).sum(dim)
         spread = where(Tensor(labels != ignore_index), spread, 0.0)
         loss = loss * (1 - label_smoothing) + spread * (label_smoothing / C)
-    return _reduced(loss, reduction, "cross_entropy", weights.sum())
+    return reduced(loss, reduction, weights.sum())
 
 
 def _labels(scores, target, ignore_index, op):
@@ -120,7 +168,7 @@ def _labels(scores, target, ignore_index, op):
             f"{list(scores.shape)}: want {list(wanted)}"
         )
     C = scores.shape[0 if scores.ndim == 1 else 1]
-    check_range(labels, ignore_index, scores.shape, C, op)
+    loss_ops.check_range(labels, ignore_index, scores.shape, C, op)
     return labels
 
 
@@ -152,12 +200,238 @@ def _column(weight, scores, op):
     return weight.reshape(shape)
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction="mean") -> Tensor:
-    """The squared difference."""
-    difference = as_tensor(input, "mse_loss") - target
-    return _reduced(difference * difference, reduction, "mse_loss")
+def _pair(op, input, target):
+    """Both as tensors; their shapes should be equal, but may broadcast as in PyTorch."""
+    x, t = as_tensor(input, op), as_tensor(target, op)
+    if x.shape != t.shape:
+        warnings.warn(
+            f"{op}: input of shape {list(x.shape)} and target of shape {list(t.shape)} differ: "
+            "they are broadcast, which is rarely meant; give both one shape",
+            stacklevel=3,
+        )
+    return x, t
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction="mean") -> Tensor:
-    """The absolute difference."""
-    return _reduced((as_tensor(input, "l1_loss") - target).abs(), reduction, "l1_loss")
+def _weighted(op, loss, weight, reduction, by_weight):
+    """The reduction of ``loss * weight``; the mean is over the weights if ``by_weight``."""
+    if weight is None:
+        return reduced(loss, reduction)
+    weight = as_tensor(weight, op)
+    if weight.shape != loss.shape:
+        raise ValueError(
+            f"{op}: weight of shape {list(weight.shape)} must have the shape of the input, "
+            f"{list(loss.shape)}"
+        )
+    return reduced(loss * weight, reduction, weight.sum() if by_weight else None)
+
+
+def mse_loss(
+    input: Tensor, target: Tensor, size_average=None, reduce=None, reduction="mean", weight=None
+) -> Tensor:
+    """The squared difference (x - t)^2, times ``weight``; a weighted mean divides by the weights."""
+    reduction = reduction_of("mse_loss", reduction, size_average, reduce)
+    x, t = _pair("mse_loss", input, target)
+    difference = x - t
+    return _weighted("mse_loss", difference * difference, weight, reduction, True)
+
+
+def l1_loss(
+    input: Tensor, target: Tensor, size_average=None, reduce=None, reduction="mean", weight=None
+) -> Tensor:
+    """The absolute difference, times ``weight``; a weighted mean divides by the weights."""
+    reduction = reduction_of("l1_loss", reduction, size_average, reduce)
+    x, t = _pair("l1_loss", input, target)
+    return _weighted("l1_loss", (x - t).abs(), weight, reduction, True)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, size_average=None, reduce=None, reduction="mean", beta=1.0
+) -> Tensor:
+    """d^2 / (2 beta) where d = |x - t| < beta, else d - beta / 2; ``l1_loss`` for beta = 0.
+
+    Source: Girshick 2015, arXiv:1504.08083, eq. 3 (beta = 1).
+    """
+    reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta={beta} must not be negative")
+    x, t = _pair("smooth_l1_loss", input, target)
+    d = (x - t).abs()
+    if beta:
+        d = where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta)
+    return reduced(d, reduction)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction="mean", delta=1.0, weight=None) -> Tensor:
+    """d^2 / 2 where d = |x - t| <= delta, else delta (d - delta / 2), times ``weight``.
+
+    Source: Huber 1964.
+    """
+    reduction = reduction_of("huber_loss", reduction)
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta={delta} must be positive")
+    x, t = _pair("huber_loss", input, target)
+    d = (x - t).abs()
+    loss = where(d <= delta, d * d * 0.5, (d - 0.5 * delta) * delta)
+    return _weighted("huber_loss", loss, weight, reduction, False)
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average=None,
+    reduce=None,
+    reduction="mean",
+) -> Tensor:
+    """-(t log x + (1 - t) log(1 - x)), the logarithms no lower than -100.
+
+    ``binary_cross_entropy_with_logits`` loses no digits, and wants no sigmoid.
+
+    Args:
+        input: probabilities, from 0 to 1.
+        target: of the same shape.
+        weight: broadcast against them.
+
+    Raises:
+        ValueError: other shapes.
+        RuntimeError: an input that is no probability.
+    """
+    op = "binary_cross_entropy"
+    reduction = reduction_of(op, reduction, size_average, reduce)
+    x, t = _equal_shapes(op, input, target)
+    values = x.array.real
+    if not ((values >= 0) & (values <= 1)).all():
+        raise RuntimeError(
+            f"{op}: all of the input, of shape {list(x.shape)}, must lie from 0 to 1; take "
+            "binary_cross_entropy_with_logits for scores"
+        )
+    loss = loss_ops.BinaryCrossEntropy.apply(x, t.to(x.dtype))
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average=None,
+    reduce=None,
+    reduction="mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """``binary_cross_entropy`` of sigmoid(x), without overflow.
+
+    loss = (1 - t) x - (1 + (pos_weight - 1) t) log sigmoid(x).
+
+    Args:
+        input: logits.
+        target: of the same shape.
+        weight: broadcast against them.
+        pos_weight: how much more the positive examples of a class count.
+
+    Raises:
+        ValueError: other shapes.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> F.binary_cross_entropy_with_logits(tc.tensor([0.0, 1e4]), tc.tensor([1.0, 1.0]))
+    tensor(0.3466)
+    """
+    op = "binary_cross_entropy_with_logits"
+    reduction = reduction_of(op, reduction, size_average, reduce)
+    x, t = _equal_shapes(op, input, target)
+    positive = logsigmoid(x)
+    if pos_weight is not None:
+        positive = positive * ((as_tensor(pos_weight, op) - 1) * t + 1)
+    loss = (1 - t) * x - positive
+    return reduced(loss if weight is None else loss * weight, reduction)
+
+
+def _equal_shapes(op, input, target):
+    x, t = float_tensor(input, op), as_tensor(target, op)
+    if x.shape != t.shape:
+        raise ValueError(
+            f"{op}: target of shape {list(t.shape)} must have the shape of the input, "
+            f"{list(x.shape)}"
+        )
+    return x, t
+
+
+def kl_div(
+    input: Tensor, target: Tensor, size_average=None, reduce=None, reduction="mean", log_target=False
+) -> Tensor:
+    """The Kullback-Leibler divergence t (log t - x) of probabilities t from log-probabilities x.
+
+    Args:
+        input: log-probabilities.
+        target: probabilities, or with ``log_target`` their logarithms.
+        reduction: 'batchmean' is the divergence: the sum, divided by the first size. 'mean'
+            divides by the number of elements.
+
+    >>> import tinyconv as tc, tinyconv.nn.functional as F
+    >>> p, q = tc.tensor([[0.5, 0.5]]), tc.tensor([[0.25, 0.75]])
+    >>> F.kl_div(q.log(), p, reduction="batchmean")
+    tensor(0.1438)
+    """
+    reduction = reduction_of("kl_div", reduction, size_average, reduce, more=("batchmean",))
+    x, t = float_tensor(input, "kl_div"), float_tensor(target, "kl_div")
+    loss = exp(t) * (t - x) if log_target else xlogy(t, t) - t * x
+    if reduction != "batchmean":
+        return reduced(loss, reduction)
+    return loss.sum() / x.shape[0] if x.ndim else loss.sum()
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input=True,
+    full=False,
+    size_average=None,
+    eps=1e-8,
+    reduce=None,
+    reduction="mean",
+) -> Tensor:
+    """exp(x) - t x for counts t of a Poisson law with rate exp(x); else x - t log(x + eps).
+
+    ``full`` adds Stirling's t log t - t + log(2 pi t) / 2 where t > 1.
+    """
+    reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
+    x, t = float_tensor(input, "poisson_nll_loss"), as_tensor(target, "poisson_nll_loss")
+    loss = exp(x) - t * x if log_input else x - t * log(x + eps)
+    if full:
+        stirling = t * log(t) - t + 0.5 * log(2 * math.pi * t)
+        loss = loss + stirling.masked_fill(t <= 1, 0)
+    return reduced(loss, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Tensor | float, full=False, eps=1e-6, reduction="mean"
+) -> Tensor:
+    """(log v + (x - t)^2 / v) / 2 for a normal law of mean x and variance v = max(var, eps).
+
+    Args:
+        var: a number, of the input's shape, or with 1 in place of one of its sizes (the last
+            one may be left out); the gradient passes ``eps`` as if it were not there.
+        full: add log(2 pi) / 2.
+
+    Raises:
+        ValueError: a variance below 0, or of another shape.
+
+    Source: Nix and Weigend 1994.
+    """
+    reduction = reduction_of("gaussian_nll_loss", reduction)
+    x, t = (float_tensor(each, "gaussian_nll_loss") for each in (input, target))
+    v = full_like(x, var) if isinstance(var, (int, float)) else float_tensor(var, "gaussian_nll_loss")
+    if (v.array.real < 0).any():
+        raise ValueError("gaussian_nll_loss: var has entries below 0")
+    if v.shape != x.shape:
+        if v.shape == x.shape[:-1]:
+            v = v.unsqueeze(-1)
+        elif v.ndim != x.ndim or [b for a, b in zip(x.shape, v.shape) if a != b] != [1]:
+            raise ValueError(
+                f"gaussian_nll_loss: var of shape {list(v.shape)} for an input of shape "
+                f"{list(x.shape)}: only one size may be 1, or the last be left out"
+            )
+    with no_grad():
+        lift = clamp(v, min=eps) - v
+    v, d = v + lift, x - t
+    loss = 0.5 * (log(v) + d * d / v)
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)

@@ -99,7 +99,7 @@ def max_pool1d(
 
 def _max_pool(op, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
     window = kernels.Window.of(kernel_size, stride, padding, dilation, x.shape[2:], op)
-    output = check_pool(op, window, x.shape[2:], ceil_mode)
+    output = check_pool(op, window, x.shape, ceil_mode)
     return pool_ops.MaxPool2d.apply(x, window, output, return_indices)
 
 
@@ -219,7 +219,7 @@ def _avg_pool(
     op, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override=None
 ):
     window = kernels.Window.of(kernel_size, stride, padding, 1, x.shape[2:], op)
-    output = check_pool(op, window, x.shape[2:], ceil_mode)
+    output = check_pool(op, window, x.shape, ceil_mode)
     return pool_ops.avg_pool2d(x, window, output, count_include_pad, divisor_override)
 
 

@@ -1,6 +1,7 @@
 """Layers that change the shape."""
 
 from tinyconv.nn.module import Module
+from tinyconv.ops.rearrange import unflatten
 from tinyconv.ops.shape import flatten
 
 
@@ -16,3 +17,23 @@ class Flatten(Module):
 
     def extra_repr(self):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Take the axis ``dim`` apart into ``unflattened_size``."""
+
+    def __init__(self, dim, unflattened_size):
+        super().__init__()
+        for n in (dim, *unflattened_size):
+            if not isinstance(n, int):
+                raise TypeError(
+                    f"Unflatten: dim={dim!r}, unflattened_size={unflattened_size!r}; wants a whole "
+                    "number and a tuple of them"
+                )
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def forward(self, x):
+        return unflatten(x, self.dim, self.unflattened_size)
+
+    def extra_repr(self):
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -60,8 +60,8 @@ class LRScheduler:
                 "of the schedule is never used. Call optimizer.step() first",
                 stacklevel=2,
             )
-        self._move(epoch)
         self._step_count += 1
+        self._move(epoch)
 
     def _move(self, epoch=None):
         before = self.last_epoch
@@ -97,7 +97,7 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict):
         """Continue from what ``state_dict`` gave; the optimiser's state is loaded by itself."""
-        vars(self).update(copy.deepcopy(state_dict))
+        vars(self).update(copy.deepcopy(dict(state_dict)))
 
     def _per_group(self, name, value):
         """A list with one ``value`` for each group."""

@@ -1,5 +1,6 @@
 """Schedules that rise and fall, some of them with the momentum."""
 
+import bisect
 import math
 
 from tinyconv.optim.lr_scheduler.base import LRScheduler, functions_state, load_functions
@@ -26,8 +27,6 @@ class CosineAnnealingLR(LRScheduler):
         t, least, lrs = self.last_epoch, self.eta_min, self._rates()
         if self._is_initial:
             return lrs
-        if self._step_count == 1 and t > 0:  # gone on with after ``last_epoch``
-            return self._get_closed_form_lr()
         if (t - 1 - self.T_max) % (2 * self.T_max) == 0:  # up again, from a height of 0
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [lr + (base - least) * rise for lr, base in zip(lrs, self.base_lrs)]
@@ -172,11 +171,12 @@ class CyclicLR(_Cycle):
         cycle = math.floor(1 + t / self.total_size)
         x = 1 + t / self.total_size - cycle
         height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
-        height *= self.scale_fn(cycle if self.scale_mode == "cycle" else t)
+        scale = self.scale_fn(cycle if self.scale_mode == "cycle" else t)
         if self.cycle_momentum:
             pairs = zip(self.base_momentums, self.max_momentums)
-            self._write_momentum([most - (most - least) * height for least, most in pairs])
-        return [base + (most - base) * height for base, most in zip(self.base_lrs, self.max_lrs)]
+            self._write_momentum([high - (high - low) * height * scale for low, high in pairs])
+        pairs = zip(self.base_lrs, self.max_lrs)
+        return [low + (high - low) * height * scale for low, high in pairs]
 
     def state_dict(self):
         """As of all schedules; of ``scale_fn`` only an object's attributes are kept."""
@@ -185,10 +185,9 @@ class CyclicLR(_Cycle):
 
     def load_state_dict(self, state_dict):
         """Continue from what ``state_dict`` gave."""
-        own = self._scale_fn_custom
-        super().load_state_dict({**state_dict, "_scale_fn_custom": None})
-        self._scale_fn_custom = own
-        load_functions([own], [state_dict["_scale_fn_custom"]])
+        rest = dict(state_dict)
+        load_functions([self._scale_fn_custom], [rest.pop("_scale_fn_custom")])
+        super().load_state_dict(rest)
 
 
 class OneCycleLR(_Cycle):
@@ -253,14 +252,8 @@ class OneCycleLR(_Cycle):
                 f"OneCycleLR: step {t} of {self.total_steps}: the cycle has ended; give a "
                 "larger total_steps"
             )
-        start = 0
-        for phase in self._phases:
-            end, *ways = phase
-            if t <= end:
-                break
-            start, previous = end, start
-        else:
-            start = previous
+        at = bisect.bisect_left([phase[0] for phase in self._phases[:-1]], t)
+        start, (end, *ways) = self._phases[at - 1][0] if at else 0, self._phases[at]
         way = (t - start) / (end - start) if end != start else 1.0
         groups = self.optimizer.param_groups
         if self.cycle_momentum:

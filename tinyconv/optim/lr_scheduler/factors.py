@@ -29,10 +29,9 @@ class _ByFunctions(LRScheduler):
 
     def load_state_dict(self, state_dict):
         """Continue from what ``state_dict`` gave."""
-        own = self.lr_lambdas
-        super().load_state_dict({**state_dict, "lr_lambdas": None})
-        self.lr_lambdas = own
-        load_functions(own, state_dict["lr_lambdas"])
+        rest = dict(state_dict)
+        load_functions(self.lr_lambdas, rest.pop("lr_lambdas"))
+        super().load_state_dict(rest)
 
 
 class LambdaLR(_ByFunctions):

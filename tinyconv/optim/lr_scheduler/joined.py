@@ -34,11 +34,17 @@ class _Joined(LRScheduler):
 
     def load_state_dict(self, state_dict):
         """Continue from what ``state_dict`` gave."""
-        own = self._schedulers
-        super().load_state_dict({**state_dict, "_schedulers": own[:0]})
-        self._schedulers = own
-        for scheduler, state in zip(own, state_dict["_schedulers"]):
+        rest = dict(state_dict)
+        for scheduler, state in zip(self._schedulers, rest.pop("_schedulers")):
             scheduler.load_state_dict(state)
+        super().load_state_dict(rest)
+
+    def _undo_first_step(self):
+        for scheduler in self._schedulers:
+            if isinstance(scheduler, _Joined):
+                scheduler._undo_first_step()
+            else:
+                scheduler.last_epoch -= 1
 
 
 class SequentialLR(_Joined):
@@ -71,15 +77,6 @@ class SequentialLR(_Joined):
         first = self._schedulers[bisect.bisect_right(self._milestones, 0)]
         first._initial_step()
         self._last_lr = first.get_last_lr()
-
-    def _undo_first_step(self):
-        for scheduler in self._schedulers:
-            if isinstance(scheduler, SequentialLR):
-                scheduler._undo_first_step()
-            elif isinstance(scheduler, ChainedScheduler):
-                SequentialLR._undo_first_step(scheduler)
-            else:
-                scheduler.last_epoch -= 1
 
     def step(self):
         """Go on to the next rate."""

@@ -10,7 +10,23 @@ the ops, and knows neither kernels nor gradients.
 Plain([-1., -1.])
 """
 
-from tinyconv.testing.plain import pointwise  # noqa: F401  (fills its part of the table)
+from tinyconv.testing.plain import (  # noqa: F401  (each fills its part of the table)
+    activations,
+    arithmetic,
+    compare,
+    creation,
+    distance,
+    images,
+    index,
+    join,
+    linalg,
+    order,
+    pad,
+    pointwise,
+    reduce,
+    shape,
+    vision,
+)
 from tinyconv.testing.plain.table import ORACLES, Plain, oracle, plain
 
 __all__ = ["ORACLES", "Plain", "oracle", "plain"]

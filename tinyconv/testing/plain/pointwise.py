@@ -4,11 +4,7 @@ import math
 
 import numpy as np
 
-from tinyconv.testing.plain.table import oracle
-
-
-def _both(name, function):
-    oracle(f"tc.{name}", f"Tensor.{name}")(function)
+from tinyconv.testing.plain.table import both, oracle
 
 
 def elementwise(function):
@@ -16,21 +12,71 @@ def elementwise(function):
     return np.vectorize(function, otypes=[float])
 
 
-for _name, _function in {
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+for _names, _function in {
     "exp": np.exp,
+    "exp2": lambda x: 2.0**x,
     "expm1": np.expm1,
     "log": np.log,
+    "log2": elementwise(math.log2),
+    "log10": elementwise(math.log10),
     "log1p": np.log1p,
     "sqrt": np.sqrt,
     "rsqrt": lambda x: x**-0.5,
+    "reciprocal": lambda x: x**-1.0,
     "sin": np.sin,
     "cos": np.cos,
+    "tan": lambda x: np.sin(x) / np.cos(x),
+    "asin arcsin": elementwise(math.asin),
+    "acos arccos": elementwise(math.acos),
+    "atan arctan": elementwise(math.atan),
+    "sinh": elementwise(math.sinh),
+    "cosh": elementwise(math.cosh),
     "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "asinh arcsinh": elementwise(math.asinh),
+    "acosh arccosh": elementwise(math.acosh),
+    "atanh arctanh": elementwise(math.atanh),
+    "sigmoid": sigmoid,
     "erf": elementwise(math.erf),
     "erfc": elementwise(math.erfc),
-    "sign": np.sign,
-    "abs": np.abs,
-    "neg": np.negative,
+    "sinc": elementwise(lambda x: math.sin(math.pi * x) / (math.pi * x) if x else 1.0),
+    "sign sgn": elementwise(lambda x: (x > 0) - (x < 0)),
+    "floor": elementwise(math.floor),
+    "ceil": elementwise(math.ceil),
+    "trunc fix": elementwise(math.trunc),
+    "frac": elementwise(lambda x: math.fmod(x, 1)),
+    "abs absolute": lambda x: np.where(x < 0, -x, x),
+    "neg negative": lambda x: 0 - x,
+    "positive": lambda x: x,
+    "deg2rad": elementwise(math.radians),
+    "rad2deg": elementwise(math.degrees),
 }.items():
-    _both(_name, _function)
+    both(_names)(_function)
+oracle("F.tanh")(np.tanh)
+oracle("F.sigmoid")(sigmoid)
+
+
+@both("round")
+def round_(x, decimals=0):
+    return elementwise(lambda v: round(v, decimals))(x)
+
+
+@both("logit")
+def logit(x, eps=None):
+    p = x if eps is None else np.minimum(np.maximum(x, eps), 1 - eps)
+    return np.log(p) - np.log1p(-p)
+
+
+@both("nan_to_num")
+def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
+    most = np.finfo(x.dtype).max
+    for bad, number in (
+        (np.isnan(x), nan),
+        (x == np.inf, most if posinf is None else posinf),
+        (x == -np.inf, -most if neginf is None else neginf),
+    ):
+        x = np.where(bad, number, x)
+    return x

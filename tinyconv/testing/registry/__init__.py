@@ -5,13 +5,20 @@
 """
 
 from tinyconv.testing.registry import (  # noqa: F401  (each fills its part of the table)
+    activations,
     arithmetic,
+    compare,
+    distance,
     gradients,
     images,
+    index,
+    linalg,
     losses,
+    order,
     pointwise,
     reduce,
     shape,
+    vision,
 )
 from tinyconv.testing.registry.names import names_in, not_differentiable, public_names
 from tinyconv.testing.registry.survey import Survey, drawn, draws_of, survey

@@ -30,31 +30,38 @@ def binary(name, *sources, x=ANY, y=ANY, examples=()):
     register(name, *variants, examples=examples)
 
 
-def spellings(name, sign):
-    return f"x {sign} y", f"tc.{name}(x, y)", f"x.{name}(y)"
+def spellings(sign, *names):
+    """The spellings as an operator, as functions and as methods."""
+    called = (source for name in names for source in (f"tc.{name}(x, y)", f"x.{name}(y)"))
+    return [*([f"x {sign} y"] if sign else []), *called]
 
 
 SCALES = dict(scales=True)
-binary("add", *spellings("add", "+"), "tc.add(x, y, alpha=3)", "x + x + y", x=SCALES, y=SCALES)
-binary("sub", *spellings("sub", "-"), "x.sub(y, alpha=0.5)", "(y - x) - x", x=SCALES, y=SCALES)
-binary("mul", *spellings("mul", "*"), "x * x", "x * y * x", x=SCALES, y=SCALES)
-binary("div", *spellings("div", "/"), "x.true_divide(y)", "x / (x * x + y)", y=POSITIVE)
-binary("pow", *spellings("pow", "**"), x=POSITIVE)
-binary("x ** x", "x ** x", "x ** tc.tensor(3.0, dtype=x.dtype)", x=POSITIVE)
-binary("remainder", *spellings("remainder", "%"), x=GENERIC, y=dict(POSITIVE, **GENERIC))
+binary("add", *spellings("+", "add"), "tc.add(x, y, alpha=3)", "x + x + y", x=SCALES, y=SCALES)
 binary(
-    "div rounded", "x // y", "tc.div(x, y, rounding_mode='floor')",
-    "x.div(y, rounding_mode='trunc')", x=GENERIC, y=dict(POSITIVE, **GENERIC),
+    "sub", *spellings("-", "sub", "subtract"), "x.sub(y, alpha=0.5)", "(y - x) - x",
+    "tc.rsub(x, y, alpha=2)", x=SCALES, y=SCALES,
+)  # fmt: skip
+binary("mul", *spellings("*", "mul", "multiply"), "x * x", "x * y * x", x=SCALES, y=SCALES)
+binary("div", *spellings("/", "div", "divide", "true_divide"), "x / (x * x + y)", y=POSITIVE)
+binary("pow", *spellings("**", "pow", "float_power"), x=POSITIVE)
+binary("x ** x", "x ** x", "x ** tc.tensor(3.0, dtype=x.dtype)", x=POSITIVE)
+binary(
+    "remainder", *spellings("%", "remainder", "fmod"), x=GENERIC, y=dict(POSITIVE, **GENERIC)
+)  # fmt: skip
+binary(
+    "div rounded", "tc.div(x, y, rounding_mode='floor')", "x.div(y, rounding_mode='trunc')",
+    *spellings("//", "floor_divide"), x=GENERIC, y=dict(POSITIVE, **GENERIC),
 )  # fmt: skip
 _TIES = [
     Case.of(f"tc.{name}(x, y)", x=[1.0, 2.0, 2.0], y=[2.0, 2.0, 1.0]) for name in ("max", "min")
 ]
 binary("maximum", "tc.maximum(x, y)", "x.maximum(y)", "tc.max(x, y)", examples=_TIES)
 binary("minimum", "tc.minimum(x, y)", "x.minimum(y)", "tc.min(x, y)", examples=_TIES)
-binary("extremes of numbers", "tc.maximum(x, 0.5)", "tc.minimum(0.5, x)")
+binary("fmax", *spellings("", "fmax", "fmin"))
 binary(
     "where", "tc.where(mask, x, y)", "tc.where(mask, x, 2.0)", "tc.where(mask, 0.5, x * y)",
-    "tc.where(x > 0, x, x * 3)",
+    "tc.where(x > 0, x, x * 3)", "x.where(mask, y)",
 )  # fmt: skip
 binary(
     "masked_fill", "tc.masked_fill(x * y, mask, -5.0)", "x.expand_as(x * y).masked_fill(mask, 0.5)",
@@ -62,7 +69,21 @@ binary(
 )  # fmt: skip
 binary(
     "clamp to tensors", "tc.clamp(x, y, None)", "x.clamp(max=y)", "tc.clamp(x, y, y + 1)",
+    "tc.clamp_max(x, y)", "x.clamp_min(y)",
 )  # fmt: skip
+
+# -- functions of two numbers -------------------------------------------------------------------
+binary("atan2", *spellings("", "atan2", "arctan2"), y=POSITIVE)
+binary("hypot", *spellings("", "hypot"), y=POSITIVE)
+binary("copysign", *spellings("", "copysign"), "tc.copysign(x, -2.0)", x=GENERIC, y=GENERIC)
+binary("logaddexp", *spellings("", "logaddexp", "logaddexp2"))
+binary("xlogy", *spellings("", "xlogy"), "tc.xlogy(x, 3.0)", "tc.xlogy(2.0, y)", y=POSITIVE)
+binary(
+    "lerp", "tc.lerp(x, y, 0.3)", "x.lerp(y, 0.8)", "tc.lerp(x, x * y, y)", "tc.lerp(y, x, x * x)"
+)  # fmt: skip
+binary("addcmul", "tc.addcmul(x, x, y)", "x.addcmul(y, y, value=-0.5)")
+binary("addcdiv", "tc.addcdiv(x, x, y)", "x.addcdiv(x, y, value=2.5)", y=POSITIVE)
+binary("heaviside", *spellings("", "heaviside"), "tc.heaviside(x * 0, y)", x=GENERIC)
 
 # recorded tensors do not change: y += x makes a new y
 for _name, _sign, _y in [

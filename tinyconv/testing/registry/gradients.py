@@ -71,6 +71,14 @@ register(
     ),
 )  # fmt: skip
 register(
+    "group_norm gradient",
+    *spelled(
+        "mean, var = x.detach().mean((2, 3)), x.detach().var((2, 3), False)\n"
+        "tc.ops.norm.GroupNormGradient.apply(gy, x, w, mean, (var + 0.1).rsqrt(), 0.1)",
+        gy=recipes((1, 2, 2, 2)), x=recipes((1, 2, 2, 2)), w=recipes((4,)),
+    ),
+)  # fmt: skip
+register(
     "getitem's adjoint",
     *spelled(
         "tc.ops.index.Put.apply(gy, ([0, 1, 0], slice(1, 3)), (2, 4))",

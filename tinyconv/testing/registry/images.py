@@ -1,12 +1,30 @@
 """Convolution, pools, batch norm and dropout, and networks of them."""
 
 import numpy as np
+from hypothesis import strategies as st
 
 from tinyconv.testing.cases import Case, Values
 from tinyconv.testing.registry.table import register, spelled
-from tinyconv.testing.strategies import conv2d_cases, networks, norm_cases, pool_cases, recipes
+from tinyconv.testing.strategies import (
+    conv2d_cases,
+    conv_transpose2d_cases,
+    networks,
+    norm_cases,
+    pool_cases,
+    recipes,
+)
 
 register("conv2d", conv2d_cases())
+register("conv_transpose2d", conv_transpose2d_cases())
+register(
+    "convolutions of signals",
+    *spelled(
+        "F.conv1d(x, w, b, 2, 1, (2,))", "F.conv1d(x[0], w, padding='same')",
+        "F.conv1d(x, w[:, :1], b, groups=3)", "F.conv_transpose1d(x, w, b, 3, (1,), 2)",
+        "F.conv_transpose1d(x[1], w, padding=2, groups=3, dilation=2)",
+        x=recipes((2, 3, 7)), w=recipes((3, 3, 2)), b=recipes((3,)),
+    ),
+)  # fmt: skip
 
 register(
     "avg_pool2d", pool_cases("avg_pool2d"),
@@ -41,6 +59,32 @@ register(
 )  # fmt: skip
 register("adaptive_avg_pool2d", pool_cases("adaptive_avg_pool2d"))
 register("adaptive_max_pool2d", pool_cases("adaptive_max_pool2d"))
+register(
+    "pools of signals",
+    *spelled(
+        "F.max_pool1d(x, 3, 2, 1, ceil_mode=True)", "F.avg_pool1d(x, (2,), (3,), 1, True, False)",
+        "F.adaptive_avg_pool1d(x[0], 4)", "F.adaptive_max_pool1d(x, (3,))",
+        "F.max_pool2d_with_indices(x, (1, 2))[0]", x=recipes((2, 3, 7)),
+    ),
+)  # fmt: skip
+# no powers of 0 and less: there the root of their sum has no slope, or is no number
+_positive = recipes((2, 5, 4), low=0.2, high=3.0)
+register(
+    "lp_pool",
+    *spelled(
+        "F.lp_pool2d(x, 3, 2, (1, 2))", "F.lp_pool2d(x, 1.5, (2, 3), ceil_mode=True)",
+        "F.lp_pool1d(x, 2, 3, 2)", x=_positive,
+    ),
+)  # fmt: skip
+_places = recipes((2, 3, 2), dtype=np.int64, integer=True, low=0.0, high=3.0)
+register(
+    "max_unpool",
+    *spelled(
+        "F.max_unpool2d(x, i, 2)", "F.max_unpool2d(x[None], i[None], 2, (2, 1), output_size=(5, 3))",
+        "F.max_unpool1d(x, i, 3, 2, 1, output_size=(4,))",
+        x=recipes((2, 3, 2)), i=_places,
+    ),
+)  # fmt: skip
 
 register(
     "batch_norm", norm_cases(),
@@ -56,6 +100,42 @@ register(
 )  # fmt: skip
 
 _images = recipes((2, 5, 3, 2))
+_signals = recipes((2, 4, 3))
+register(
+    "group_norm",
+    *spelled(
+        "F.group_norm(x[..., None], 2, w, b)", "F.group_norm(x + 100, 1, eps=0.1)",
+        "F.group_norm(x[:, :, 0], 2, bias=b)", "F.group_norm(x * s, 4, w)",
+        x=_signals, w=recipes((4,)), b=recipes((4,)), s=st.just(Values((1, 4, 1), low=0.0)),
+    ),
+    examples=[
+        # groups of one number: constants, with a slope of 1 / sqrt(eps) that the mean takes away
+        Case.of("F.group_norm(x, 4)", x=Values((3, 4), "uniform")),
+    ],
+)  # fmt: skip
+register(
+    "instance_norm",
+    *spelled(
+        "F.instance_norm(x, weight=w, bias=b)", "F.instance_norm(x[..., None] + 100, eps=0.1)",
+        "F.instance_norm(x, b, w * w + 0.5, w, b, use_input_stats=False)",
+        x=_signals, w=recipes((4,)), b=recipes((4,)),
+    ),
+)  # fmt: skip
+register(
+    "layer_norm",
+    *spelled(
+        "F.layer_norm(x, (3,), w[0], b[0])", "F.layer_norm(x + 100, (4, 3), w, eps=0.1)",
+        "F.layer_norm(x[..., None], [4, 3, 1])", "F.layer_norm(x, [4, 3], bias=b)",
+        x=_signals, w=recipes((4, 3)), b=recipes((4, 3)),
+    ),
+)  # fmt: skip
+register(
+    "rms_norm",
+    *spelled(
+        "F.rms_norm(x, (4, 3), w)", "F.rms_norm(x, (3,), eps=0.1)",
+        x=recipes((2, 4, 3), low=0.1), w=recipes((4, 3)),
+    ),
+)  # fmt: skip
 register(
     "local_response_norm",
     *spelled(

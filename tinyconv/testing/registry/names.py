@@ -10,21 +10,42 @@ from tinyconv.autograd import Tensor
 NOT_DIFFERENTIABLE = {
     "compares, and gives bools": """
         tc.allclose tc.eq tc.equal tc.ge tc.gt tc.isfinite tc.isnan tc.le tc.logical_and
-        tc.logical_not tc.logical_or tc.logical_xor tc.lt tc.ne tc.all tc.any
-        Tensor.__eq__ Tensor.__ge__ Tensor.__gt__ Tensor.__le__ Tensor.__lt__ Tensor.__ne__
-        Tensor.__contains__ Tensor.all Tensor.allclose Tensor.any Tensor.eq Tensor.equal Tensor.ge
-        Tensor.gt Tensor.isfinite Tensor.isnan Tensor.le Tensor.logical_and Tensor.logical_not
-        Tensor.logical_or Tensor.logical_xor Tensor.lt Tensor.ne""",
+        tc.logical_not tc.logical_or tc.logical_xor tc.lt tc.ne tc.all tc.any Tensor.__eq__
+        Tensor.__ge__ Tensor.__gt__ Tensor.__le__ Tensor.__lt__ Tensor.__ne__ Tensor.__contains__
+        Tensor.all Tensor.allclose Tensor.any Tensor.eq Tensor.equal Tensor.ge Tensor.gt
+        Tensor.isfinite Tensor.isnan Tensor.le Tensor.logical_and Tensor.logical_not
+        Tensor.logical_or Tensor.logical_xor Tensor.lt Tensor.ne tc.greater tc.greater_equal
+        tc.less tc.less_equal tc.not_equal tc.isclose tc.isin tc.isinf tc.isneginf tc.isposinf
+        tc.isreal tc.signbit Tensor.greater Tensor.greater_equal Tensor.less Tensor.less_equal
+        Tensor.not_equal Tensor.isclose Tensor.isinf Tensor.isneginf Tensor.isposinf Tensor.isreal
+        Tensor.signbit""",
     "works on bools and integers": """
         Tensor.__and__ Tensor.__iand__ Tensor.__invert__ Tensor.__ior__ Tensor.__ixor__
         Tensor.__or__ Tensor.__xor__ Tensor.bitwise_and Tensor.bitwise_not Tensor.bitwise_or
-        Tensor.bitwise_xor F.one_hot""",
+        Tensor.bitwise_xor F.one_hot tc.bitwise_and tc.bitwise_not tc.bitwise_or tc.bitwise_xor
+        tc.bitwise_left_shift tc.bitwise_right_shift Tensor.bitwise_left_shift
+        Tensor.bitwise_right_shift Tensor.__rand__ Tensor.__ror__ Tensor.__rxor__
+        Tensor.__lshift__ Tensor.__rshift__ Tensor.__rlshift__ Tensor.__rrshift__""",
+    "gives places, counts or other integers": """
+        tc.argwhere tc.nonzero Tensor.argwhere Tensor.nonzero tc.bincount Tensor.bincount
+        tc.tril_indices tc.triu_indices tc.broadcast_shapes tc.numel tc.is_tensor Tensor.byte
+        Tensor.char Tensor.short""",
+    "draws numbers, whose gradients would be zeros": """
+        tc.bernoulli tc.multinomial tc.normal tc.poisson Tensor.bernoulli Tensor.multinomial""",
+    "is out of scope, and says so": """
+        Tensor.half Tensor.bfloat16 Tensor.cfloat Tensor.cdouble Tensor.chalf Tensor.to_sparse
+        Tensor.to_dense Tensor.coalesce Tensor.to_mkldnn Tensor.xpu""",
     "gives integers or bools": """
-        tc.argmax tc.argmin Tensor.argmax Tensor.argmin Tensor.bool Tensor.int Tensor.long""",
+        tc.argmax tc.argmin Tensor.argmax Tensor.argmin Tensor.bool Tensor.int Tensor.long
+        tc.argsort Tensor.argsort tc.bucketize tc.searchsorted tc.count_nonzero
+        Tensor.count_nonzero""",
+    "tells which values there are": """
+        tc.unique tc.unique_consecutive Tensor.unique Tensor.unique_consecutive""",
     "makes a tensor from nothing or from numbers": """
         tc.arange tc.as_tensor tc.empty tc.empty_like tc.eye tc.from_numpy tc.full tc.full_like
         tc.linspace tc.ones tc.ones_like tc.tensor tc.zeros tc.zeros_like tc.rand tc.rand_like
-        tc.randint tc.randn tc.randn_like tc.randperm""",
+        tc.randint tc.randn tc.randn_like tc.randperm tc.logspace tc.randint_like tc.scalar_tensor
+        Tensor.new_empty Tensor.new_full Tensor.new_ones Tensor.new_tensor Tensor.new_zeros""",
     "writes into memory: raises where the write would have to be recorded": """
         Tensor.__setitem__ Tensor.add_ Tensor.addcdiv_ Tensor.addcmul_ Tensor.clamp_ Tensor.copy_
         Tensor.div_ Tensor.exp_ Tensor.fill_ Tensor.mul_ Tensor.neg_ Tensor.normal_ Tensor.pow_
@@ -42,10 +63,11 @@ NOT_DIFFERENTIABLE = {
         tc.set_num_threads tc.get_rng_state tc.set_rng_state tc.initial_seed tc.manual_seed""",
 }
 #: properties that compute
-_PROPERTIES = ("T", "mT")
+_PROPERTIES = ("H", "T", "mH", "mT")
 _OPERATORS = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.Mod: "mod",
-    ast.FloorDiv: "floordiv", ast.Pow: "pow", ast.MatMult: "matmul",
+    ast.FloorDiv: "floordiv", ast.Pow: "pow", ast.MatMult: "matmul", ast.BitAnd: "and",
+    ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "lshift", ast.RShift: "rshift",
 }  # fmt: skip
 
 
@@ -57,6 +79,7 @@ def public_names(namespace):
     True
     """
     names = {f"F.{name}" for name in F.__all__}
+    names |= {f"linalg.{name}" for name in namespace["linalg"].__all__}
     top = namespace["__all__"]
     names |= {f"tc.{name}" for name in top if isinstance(namespace.get(name), FunctionType)}
     methods = {
@@ -83,6 +106,10 @@ def names_in(source):
 
 def _named(node):
     match node:
+        case ast.Attribute(ast.Name("tc"), "linalg"):
+            return set()
+        case ast.Attribute(ast.Attribute(ast.Name("tc"), "linalg"), name):
+            return {f"linalg.{name}"}
         case ast.Attribute(ast.Name("tc" | "F" as module), name):
             return {f"{module}.{name}"}
         case ast.Attribute(_, name):
