@@ -148,8 +148,7 @@ def test_a_saved_view_of_an_input_has_its_version():
 
 def test_keywords_are_checked_too():
     w, z = tc.ones(3, requires_grad=True), tc.zeros(3)
-    with pytest.raises(RuntimeError, match="add_: the value requires grad"):
-        z.add_(other=w)
+    assert z.add_(other=w).requires_grad
 
     class M(Function):
         def forward(ctx, x, weight=None):

@@ -12,7 +12,7 @@ import importlib as _importlib
 import numpy as _np
 
 from tinyconv import absent as _absent
-from tinyconv import autograd, cuda, data, kernels, linalg, nn, optim, testing, utils
+from tinyconv import autograd, backends, cuda, data, kernels, linalg, nn, optim, testing, utils
 from tinyconv.autograd import (
     Tensor,
     enable_grad,

@@ -5,8 +5,8 @@ def is_available() -> bool:
     """False, so that scripts choose the CPU.
 
     >>> import tinyconv as tc
-    >>> tc.cuda.is_available()
-    False
+    >>> tc.device("cuda" if tc.cuda.is_available() else "cpu")
+    device(type='cpu')
     """
     return False
 
@@ -14,3 +14,25 @@ def is_available() -> bool:
 def device_count() -> int:
     """0."""
     return 0
+
+
+def _nothing(name):
+    def call(*args, **kwargs):
+        return None
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = "Does nothing: there is no GPU."
+    return call
+
+
+# what scripts call whether there is a GPU or not
+manual_seed = _nothing("manual_seed")
+manual_seed_all = _nothing("manual_seed_all")
+empty_cache = _nothing("empty_cache")
+synchronize = _nothing("synchronize")
+
+
+def __getattr__(name):
+    raise AttributeError(
+        f"tinyconv.cuda has no {name}: tinyconv computes on the CPU only (ask cuda.is_available())"
+    )

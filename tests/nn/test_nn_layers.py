@@ -22,6 +22,13 @@ X = (2, 4, 7, 6)
         (nn.AvgPool2d(2, divisor_override=3), lambda x: F.avg_pool2d(x, 2, divisor_override=3)),
         (nn.AdaptiveAvgPool2d((3, 2)), lambda x: F.adaptive_avg_pool2d(x, (3, 2))),
         (nn.AdaptiveMaxPool2d(2), lambda x: F.adaptive_max_pool2d(x, 2)),
+        (nn.MaxPool1d(3, 2, 1), lambda x: F.max_pool1d(x[0], 3, 2, 1)),
+        (nn.AvgPool1d(3, 2, 1, True, False), lambda x: F.avg_pool1d(x[0], 3, 2, 1, True, False)),
+        (nn.LPPool2d(2, 3, 2), lambda x: F.lp_pool2d(x, 2, 3, 2)),
+        (nn.GroupNorm(2, 4, 0.1), lambda x: F.group_norm(x, 2, eps=0.1)),
+        (nn.LayerNorm((7, 6)), lambda x: F.layer_norm(x, (7, 6))),
+        (nn.RMSNorm(6, 0.1), lambda x: F.rms_norm(x, (6,), eps=0.1)),
+        (nn.InstanceNorm2d(4), lambda x: F.instance_norm(x)),
         (nn.ZeroPad2d((1, 2, 0, 3)), lambda x: F.pad(x, (1, 2, 0, 3))),
         (nn.ZeroPad2d(2), lambda x: F.pad(x, (2, 2, 2, 2))),
         (nn.Flatten(), lambda x: x.flatten(1)),
@@ -41,7 +48,7 @@ X = (2, 4, 7, 6)
 )  # fmt: skip
 def test_layers_call_their_functions(layer, function):
     x = tc.randn(*X)
-    assert tc.equal(layer(x), function(x))
+    assert tc.equal(layer(x[0] if "1d" in type(layer).__name__ else x), function(x))
 
 
 def test_max_pool_layer_returns_indices():
@@ -66,12 +73,34 @@ def test_losses_of_labels(layer, function):
 def test_losses_of_numbers():
     x, t = tc.randn(4, 3), tc.randn(4, 3)
     assert tc.equal(nn.MSELoss()(x, t), F.mse_loss(x, t))
-    assert tc.equal(nn.L1Loss("none")(x, t), F.l1_loss(x, t, "none"))
+    assert tc.equal(nn.L1Loss(reduction="none")(x, t), F.l1_loss(x, t, reduction="none"))
 
 
 def test_the_class_weights_of_a_loss_follow_its_dtype():
     loss = nn.CrossEntropyLoss(weight=tc.ones(3)).double()
     assert loss(tc.randn(2, 3, dtype=tc.float64), tc.tensor([0, 1])).dtype == tc.float64
+
+
+# -- convolution --------------------------------------------------------------------------
+@pytest.mark.parametrize("padding", [(1, 2), "same", (0, 2, 1, 1)])
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_by_what_is_there(mode, padding):
+    layer = nn.Conv2d(4, 3, (3, 2), padding=padding, dilation=(1, 2), padding_mode=mode)
+    x = tc.randn(*X)
+    sides = {(1, 2): (2, 2, 1, 1), "same": (1, 1, 1, 1)}.get(padding, padding)
+    padded = F.pad(x, sides, mode)
+    assert tc.equal(layer(x), F.conv2d(padded, layer.weight, layer.bias, dilation=(1, 2)))
+
+
+def test_a_transposed_convolution_of_a_chosen_size():
+    layer = nn.ConvTranspose2d(4, 3, (3, 2), stride=(3, 2), groups=1, bias=False)
+    x = tc.randn(*X)
+    y = layer(x, output_size=(22, 13))
+    assert layer.weight.shape == (4, 3, 3, 2) and y.shape == (2, 3, 22, 13)
+    wanted = F.conv_transpose2d(x, layer.weight, stride=(3, 2), output_padding=(1, 1))
+    assert tc.equal(y, wanted) and tc.equal(y, layer(x, y.shape))
+    with pytest.raises(ValueError, match=r"must be from \[21, 12\] to \[23, 13\]"):
+        layer(x, (24, 12))
 
 
 # -- batch norm ---------------------------------------------------------------------------
@@ -111,6 +140,32 @@ def test_batch_norm_backward_in_evaluation_and_with_a_batch_of_one():
     layer.train()(x).sum().backward()
 
 
+def test_batch_norm_starts_afresh():
+    layer = nn.BatchNorm2d(4)
+    nn.init.normal_(layer.weight)
+    layer(tc.randn(*X))
+    layer.reset_running_stats()
+    assert not layer.running_mean.numpy().any() and layer.num_batches_tracked.item() == 0
+    layer.reset_parameters()
+    assert tc.equal(layer.weight, tc.ones(4)) and tc.equal(layer.running_var, tc.ones(4))
+
+
+def test_batch_norm_loads_a_state_from_before_there_was_a_counter():
+    layer = nn.BatchNorm1d(3)
+    state = {k: v for k, v in layer.state_dict().items() if k != "num_batches_tracked"}
+    assert layer.load_state_dict(state) == ([], [])
+
+
+def test_instance_norm_without_a_batch_and_with_running_statistics():
+    layer, x = nn.InstanceNorm2d(4, affine=True, track_running_stats=True), tc.randn(*X) + 3
+    assert tc.equal(layer(x[0]), layer(x[:1])[0])
+    assert layer.num_batches_tracked.item() == 0 and (layer.running_mean.numpy() > 0.3).all()
+    y = layer.eval()(x)
+    assert tc.equal(y, F.batch_norm(x, layer.running_mean, layer.running_var, layer.weight))
+    with pytest.warns(UserWarning, match="has 4 channels, num_features=3"):
+        nn.InstanceNorm2d(3)(x)
+
+
 @pytest.mark.parametrize(
     "layer, shape, words",
     [
@@ -118,6 +173,8 @@ def test_batch_norm_backward_in_evaluation_and_with_a_batch_of_one():
         (nn.BatchNorm2d(4), (2, 4), "BatchNorm2d: wants 4"),
         (nn.BatchNorm2d(3), X, "4 channels"),
         (nn.BatchNorm1d(4), (1, 4), "more than one value per channel"),
+        (nn.InstanceNorm2d(3, affine=True), X, r"shape \[2, 4, 7, 6\] has 4 channels, num_feat"),
+        (nn.InstanceNorm1d(4), X, "InstanceNorm1d: wants 2 or 3"),
         (nn.Conv2d(3, 2, 3), X, "input has 4 channels.*weight wants 3"),
         (nn.Linear(5, 2), X, r"linear: input of shape \[2, 4, 7, 6\]"),
     ],
@@ -139,10 +196,14 @@ def test_inputs_that_do_not_fit(layer, shape, words):
         (lambda: nn.Conv2d(3, 4, (3, 3, 3)), ValueError, "wants 1 or 2 numbers, got 3"),
         (lambda: nn.Conv2d(3, 4, 3, stride=0), ValueError, "Conv2d: stride=0"),
         (lambda: nn.Conv2d(3, 4, 3, padding="full"), ValueError, "padding='full'"),
-        (lambda: nn.Conv2d(3, 4, 3, padding_mode="reflect"), ValueError, "padding_mode='reflect'"),
+        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), ValueError, "padding_mode='mirror'"),
+        (lambda: nn.ConvTranspose2d(3, 4, 3, padding_mode="reflect"), ValueError, "one of .'zeros"),
+        (lambda: nn.ConvTranspose2d(3, 4, 3, padding="same"), TypeError, "whole numbers"),
+        (lambda: nn.Conv1d(3, 4, (3, 3)), ValueError, "Conv1d: kernel_size.*wants 1 number, got 2"),
+        (lambda: nn.GroupNorm(3, 4), ValueError, "num_groups=3 must divide num_channels=4"),
         (lambda: nn.Conv2d(3, 4, 3, device="cuda"), RuntimeError, "cuda"),
         (lambda: nn.Dropout(1.5), ValueError, "Dropout: p=1.5 must be a probability"),
-        (lambda: nn.ReLU(slope=1), TypeError, r"ReLU: takes \['inplace'\]"),
+        (lambda: nn.ReLU(slope=1), TypeError, "ReLU.*'slope'"),
         (lambda: nn.GELU("none", 2), TypeError, "GELU"),
     ],
 )  # fmt: skip

@@ -28,10 +28,45 @@ class Known:
 
 KNOWN = [
     Known(
+        "nn.functional.conv* nn.functional.avg_pool* nn.functional.max_pool* nn.functional.linear "
+        "nn.functional.local_response_norm nn.functional.bilinear",
+        "Floating point tensors only: integers raise a TypeError that says so.",
+        dtypes="int64",
+        failure="wants a float32 or float64 tensor",
+    ),
+    Known(
         "nn.functional.hardsigmoid",
         "PyTorch's vectorised float64 slope is 1/6 rounded to float32; here it is 1/6 in float64.",
         stages="grad gradgrad",
         dtypes="float64",
+    ),
+    Known(
+        "nn.functional.max_unpool1d nn.functional.max_unpool2d",
+        "Where a place occurs twice, the gradient goes to the one whose value stands; PyTorch "
+        "gives it to both.",
+        stages="grad gradgrad",
+    ),
+    Known(
+        "normal normal.number_mean bernoulli",
+        "Draws do not require grad; in PyTorch they do, and their gradient is 0.",
+        stages="grad gradgrad",
+        failure="no output requires grad|before failed",
+    ),
+    Known(
+        "norm.nuc linalg.norm* linalg.matrix_norm",
+        "No norms of singular values (`'nuc'`, 2 and -2 of matrices).",
+        failure="not available|before failed",
+    ),
+    Known(
+        "linalg.norm*",
+        "At x = 0 the second derivative is 0; PyTorch's is NaN.",
+        stages="gradgrad",
+        failure="torch nan",
+    ),
+    Known(
+        "linalg.matrix_power",
+        "No negative powers: there are no inverse matrices.",
+        failure="inverse matrices|before failed",
     ),
 ]
 

@@ -21,7 +21,7 @@ from collections import Counter
 
 import numpy as np
 import torch
-from hypothesis import settings
+from databases import op_db
 from runs import (
     BEFORE,
     check,
@@ -33,13 +33,6 @@ from runs import (
 from samples import TOLERANCE, OutOfScope, is_absent
 
 import tinyconv as tc
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    profile = settings.get_current_profile_name()
-    from torch.testing._internal.common_methods_invocations import op_db
-
-    settings.load_profile(profile)  # that import changed it
 
 #: samples of one op and dtype that are looked at
 LIMIT = 200

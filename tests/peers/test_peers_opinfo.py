@@ -61,7 +61,9 @@ def test_samples_agree(name):
 
 
 def test_essential_ops_are_there_and_agree():
-    found = [o for name in ESSENTIAL for o in outcomes(name)]
+    """Float32, float64 and errors; forward, gradients, second gradients: 99 % agree."""
+    found = [o for name in ESSENTIAL for o in outcomes(name) if o.dtype not in ("int64", "bool")]
+    samples = {(o.op, o.dtype, o.sample) for o in found if o.dtype}
+    assert len(samples) > 2300
     passed = sum(not o.failure for o in found)
-    assert len(found) > 4000  # forward, gradients and errors of some 2 300 samples
     assert passed >= 0.99 * len(found), f"{passed} of {len(found)}"

@@ -1,5 +1,7 @@
 """Every registered op gives what its oracle, the same op in plain NumPy, gives."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,9 @@ from tinyconv.testing.registry import OPS, VALUES, names_in
 RANDOM = {"F.dropout", "F.dropout2d", "F.gumbel_softmax", "tc.rrelu"}
 #: spelled in Python, not called by name: ndarrays have them
 NATIVE = {"Tensor.T", "Tensor.mT", "Tensor.shape", "Tensor.dtype", "Tensor.ndim"}
+NATIVE |= {"Tensor.H", "Tensor.mH", "tc.int32", "tc.int64"}
+#: NumPy's own functions, as arguments
+NATIVE |= {"Tensor.array", "Tensor.int64"}
 #: fields of the named tuples that ops return, and dtypes
 NATIVE |= {"Tensor.values", "Tensor.indices", "tc.float32", "tc.float64"}
 ALL = {**OPS, **VALUES}
@@ -26,6 +31,7 @@ def compare(case):
     if not comparable(case):
         return
     native = {n for n in names_in(case.source) if n.startswith("Tensor.__")} | NATIVE
+    native |= {f"Tensor.{name}" for name in re.findall(r"\bnp\.(\w+)", case.source)}
     unknown = {n for n in names_in(case.source) - native if n.count(".") == 1} - set(ORACLES)
     unknown = {n for n in unknown if n[0] in "tFT" and n.split(".")[0] in ("tc", "F", "Tensor")}
     assert not unknown, f"no oracle for {sorted(unknown)} in {case}"

@@ -69,7 +69,7 @@ class Tensor:
 
     Args:
         data: array (kept without a copy), or numbers in nested lists (as the
-            default dtype, as PyTorch's ``Tensor`` does).
+            default dtype, as PyTorch's ``Tensor`` does); or sizes, ``Tensor(2, 3)``: zeros.
         requires_grad: record what is computed from it.
 
     ``array`` is the raw ndarray that kernels see. ``data`` and ``detach()`` are
@@ -90,11 +90,15 @@ class Tensor:
     #: NumPy must leave ``ndarray * Tensor`` to ``Tensor.__rmul__``
     __array_ufunc__ = None
 
-    def __init__(self, data, requires_grad=False):
+    def __init__(self, data=(), *size, requires_grad=False):
+        if type(data) is int:  # PyTorch's oldest way to make one
+            data, size = np.zeros((data, *size), _default_dtype), ()
+        if size:
+            raise TypeError(f"Tensor: wants one array or list, or sizes alone, got {len(size) + 1}")
         other = data if isinstance(data, Tensor) else None
         if other is not None:
             data = data.array
-        if not isinstance(data, (np.ndarray, np.generic)):
+        elif not isinstance(data, (np.ndarray, np.generic)):
             data = np.asarray(data, _default_dtype)
         check_dtype(data.dtype)
         # a view of its own: two Tensors never share one ndarray object, so the

@@ -1,7 +1,13 @@
 """Layers, containers, initialisation and the functions behind them."""
 
 from tinyconv.nn import functional, init, utils
-from tinyconv.nn.containers import ModuleDict, ModuleList, Sequential
+from tinyconv.nn.containers import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
 from tinyconv.nn.module import Module, Parameter
 from tinyconv.nn.modules.activation import (
     CELU,
@@ -36,11 +42,39 @@ from tinyconv.nn.modules.activation import (
 from tinyconv.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from tinyconv.nn.modules.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from tinyconv.nn.modules.distance import CosineSimilarity, PairwiseDistance
-from tinyconv.nn.modules.dropout import Dropout, Dropout2d
+from tinyconv.nn.modules.dropout import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    FeatureAlphaDropout,
+)
 from tinyconv.nn.modules.flatten import Flatten, Unflatten
 from tinyconv.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d
 from tinyconv.nn.modules.linear import Bilinear, Embedding, Identity, Linear
-from tinyconv.nn.modules.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from tinyconv.nn.modules.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MarginRankingLoss,
+    MSELoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from tinyconv.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from tinyconv.nn.modules.padding import (
     CircularPad1d,
@@ -100,5 +134,10 @@ __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveMaxPool1d", "AvgPool1d", "BatchNorm3d", "Conv1d",
     "ConvTranspose1d", "ConvTranspose2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LPPool1d",
     "LPPool2d", "LayerNorm", "MaxPool1d", "MaxUnpool1d", "MaxUnpool2d", "RMSNorm",
-    "functional", "init", "utils",
+    "AlphaDropout", "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "Dropout1d", "Dropout3d",
+    "FeatureAlphaDropout", "GaussianNLLLoss", "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss",
+    "MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss",
+    "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss", "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
+    "ParameterDict", "ParameterList", "functional", "init", "utils",
 ]  # fmt: skip

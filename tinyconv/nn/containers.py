@@ -1,42 +1,88 @@
-"""Modules that hold modules."""
+"""Modules that hold modules or parameters."""
 
 import operator
 from collections import OrderedDict
+from collections.abc import MutableMapping
+from itertools import groupby
+from typing import Any
 
-from tinyconv.nn.module import Module
+from tinyconv.autograd import Tensor
+from tinyconv.nn.module import Module, Parameter
 
 
 class _Numbered(Module):
-    """Children under the names '0', '1', ..."""
+    """Members under the names '0', '1', ..., as a list."""
+
+    #: the table of the members
+    _table = "_modules"
+    _register: Any = Module.register_module
+
+    def _members(self):
+        return getattr(self, self._table)
 
     def __len__(self):
-        return len(self._modules)
+        return len(self._members())
 
     def __iter__(self):
-        return iter(self._modules.values())
+        return iter(list(self._members().values()))
+
+    def _name(self, index):
+        """The name of the member at a place, which may be counted from the end."""
+        names = list(self._members())
+        try:
+            return names[operator.index(index)]
+        except IndexError:
+            raise IndexError(f"index {index} is out of range for {len(names)} {self._table[1:]}") from None
 
     def __getitem__(self, index):
-        children = list(self._modules.values())
         if isinstance(index, slice):
-            return self._of(children[index])
-        try:
-            return children[operator.index(index)]
-        except IndexError:
-            raise IndexError(f"index {index} is out of range for {len(children)} modules") from None
+            return type(self)(list(self)[index])
+        return self._members()[self._name(index)]
 
-    def __setitem__(self, index, module):
-        self.register_module(list(self._modules)[operator.index(index)], module)
+    def __setitem__(self, index, member):
+        self._register(self._name(index), member)
 
-    def append(self, module):
-        """Add a module at the end; returns self."""
-        self.register_module(str(len(self)), module)
+    def __delitem__(self, index):
+        keep = list(self)
+        del keep[index if isinstance(index, slice) else operator.index(index)]
+        self._refill(keep)
+
+    def _refill(self, members):
+        for name in list(self._members()):
+            delattr(self, name)
+        self.extend(members)
+
+    def append(self, member):
+        """Add one at the end; returns self."""
+        self._register(str(len(self)), member)
         return self
 
-    def extend(self, modules):
-        """Add several modules at the end; returns self."""
-        for module in modules:
-            self.append(module)
+    def extend(self, members):
+        """Add several at the end; returns self."""
+        for member in list(members):
+            self.append(member)
         return self
+
+    def insert(self, index, member):
+        """Put one in front of the place ``index``; returns self."""
+        keep = list(self)
+        keep.insert(index, member)
+        self._refill(keep)
+        return self
+
+    def pop(self, index=-1):
+        """Take one out, and return it."""
+        member = self[index]
+        del self[index]
+        return member
+
+    def __add__(self, others):
+        if not isinstance(others, (list, tuple, _Numbered)):
+            return NotImplemented
+        return self[:].extend(others)
+
+    def __iadd__(self, others):
+        return self.extend(others)
 
 
 class Sequential(_Numbered):
@@ -56,13 +102,23 @@ class Sequential(_Numbered):
         else:
             self.extend(modules)
 
-    def _of(self, modules):
-        return type(self)(*modules)
+    def __getitem__(self, index):
+        if isinstance(index, slice):  # with the names that they have
+            return type(self)(OrderedDict(list(self._modules.items())[index]))
+        return super().__getitem__(index)
 
-    def forward(self, x):
+    def __delitem__(self, index):
+        if any(name != str(i) for i, name in enumerate(self._modules)):  # named ones keep theirs
+            names = list(self._modules)[index]
+            for name in names if isinstance(names, list) else [names]:
+                delattr(self, name)
+        else:
+            super().__delitem__(index)
+
+    def forward(self, input):
         for module in self._modules.values():
-            x = module(x)
-        return x
+            input = module(input)
+        return input
 
 
 class ModuleList(_Numbered):
@@ -73,15 +129,77 @@ class ModuleList(_Numbered):
     2
     """
 
-    def __init__(self, modules=()):
+    def __init__(self, modules=None):
         super().__init__()
-        self.extend(modules)
+        self.extend(() if modules is None else modules)
 
-    def _of(self, modules):
-        return type(self)(modules)
+    def __repr__(self):
+        if not len(self):
+            return f"{self._get_name()}()"
+        lines, at = [], 0
+        for text, same in groupby(map(repr, self)):  # equal ones in a row are counted
+            count = len(list(same))
+            name = f"{at}-{at + count - 1}" if count > 1 else str(at)
+            times = f"{count} x " if count > 1 else ""
+            lines.append(f"({name}): {times}{text}".replace("\n", "\n  "))
+            at += count
+        return "\n  ".join([f"{self._get_name()}(", *lines]) + "\n)"
 
 
-class ModuleDict(Module):
+class ParameterList(_Numbered):
+    """A list of Parameters; Tensors become Parameters.
+
+    >>> import tinyconv as tc
+    >>> weights = tc.nn.ParameterList([tc.zeros(2, 3), tc.zeros(2)])
+    >>> [name for name, _ in weights.named_parameters()]
+    ['0', '1']
+    """
+
+    _table = "_parameters"
+
+    def __init__(self, values=None):
+        super().__init__()
+        self.extend(() if values is None else values)
+
+    def _register(self, name, value):
+        self.register_parameter(name, _parameter(value))
+
+    def extra_repr(self):
+        return _listed(self._parameters)
+
+
+class _Named(Module, MutableMapping):
+    """Members by name, as a dict."""
+
+    _table = "_modules"
+    _register: Any = Module.register_module
+    __eq__, __hash__ = object.__eq__, object.__hash__  # a module is itself, and no value
+
+    def _members(self):
+        return getattr(self, self._table)
+
+    def __getitem__(self, name):
+        return self._members()[name]
+
+    def __setitem__(self, name, member):
+        self._register(name, member)
+
+    def __delitem__(self, name):
+        if name not in self._members():
+            raise KeyError(name)
+        delattr(self, name)
+
+    def __len__(self):
+        return len(self._members())
+
+    def __iter__(self):
+        return iter(list(self._members()))
+
+    def __contains__(self, name):
+        return name in self._members()
+
+
+class ModuleDict(_Named):
     """A dict of modules, for forwards that pick them by name.
 
     >>> import tinyconv as tc
@@ -93,37 +211,34 @@ class ModuleDict(Module):
         super().__init__()
         self.update(modules or {})
 
-    def update(self, modules):
-        """Add or replace modules from a dict."""
-        for name, module in dict(modules).items():
-            self[name] = module
 
-    def __getitem__(self, name):
-        return self._modules[name]
+class ParameterDict(_Named):
+    """A dict of Parameters; Tensors become Parameters.
 
-    def __setitem__(self, name, module):
-        self.register_module(name, module)
+    >>> import tinyconv as tc
+    >>> tc.nn.ParameterDict({"scale": tc.ones(3)})["scale"].requires_grad
+    True
+    """
 
-    def __delitem__(self, name):
-        del self._modules[name]
+    _table = "_parameters"
 
-    def __len__(self):
-        return len(self._modules)
+    def __init__(self, parameters=None):
+        super().__init__()
+        self.update(parameters or {})
 
-    def __iter__(self):
-        return iter(self._modules)
+    def _register(self, name, value):
+        self.register_parameter(name, _parameter(value))
 
-    def __contains__(self, name):
-        return name in self._modules
+    def extra_repr(self):
+        return _listed(self._parameters)
 
-    def keys(self):
-        """The names."""
-        return self._modules.keys()
 
-    def values(self):
-        """The modules."""
-        return self._modules.values()
+def _parameter(value):
+    return Parameter(value) if type(value) is Tensor else value
 
-    def items(self):
-        """(name, module) pairs."""
-        return self._modules.items()
+
+def _listed(parameters):
+    return "\n".join(
+        f"({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+        for name, p in parameters.items()
+    )

@@ -15,8 +15,8 @@ from tinyconv.autograd import Tensor, no_grad
 from tinyconv.ops.random import stream
 
 _GAINS = {
-    "linear": 1.0, "conv2d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
-    "selu": 0.75,
+    **{f"conv{kind}{n}d": 1.0 for kind in ("", "_transpose") for n in (1, 2, 3)},
+    "linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75,
 }  # fmt: skip
 
 
@@ -84,7 +84,11 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * window, tensor.shape[0] * window
 
 
+_calculate_fan_in_and_fan_out = fans  # PyTorch's name, which scripts use
+
+
 def _fan(tensor, mode):
+    mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"init: mode={mode!r}; wants 'fan_in' or 'fan_out'")
     return fans(tensor)[mode == "fan_out"] or 1  # an empty weight has nothing to scale
@@ -209,12 +213,31 @@ def orthogonal_(tensor: Tensor, gain=1.0, generator=None) -> Tensor:
 
 
 @_fills
-def dirac_(tensor: Tensor) -> Tensor:
-    """The filter that passes as many channels as it can through unchanged."""
-    if tensor.ndim != 4:
-        raise ValueError(f"dirac_: wants a conv weight of 4 dimensions, got {list(tensor.shape)}")
-    tensor.zero_()
-    O, C, kh, kw = tensor.shape
-    for i in range(min(O, C)):
-        tensor[i, i, kh // 2, kw // 2] = 1
-    return tensor
+def dirac_(tensor: Tensor, groups=1) -> Tensor:
+    """The filter that passes as many channels (of each group) as it can through unchanged."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"dirac_: wants a conv weight of 3, 4 or 5 dimensions, got {list(tensor.shape)}"
+        )
+    O, C, *window = tensor.shape
+    if O % groups:
+        raise ValueError(f"dirac_: {O} output channels are no multiple of groups={groups}")
+    values, middle = np.zeros(tensor.shape, tensor.dtype), tuple(n // 2 for n in window)
+    for i in range(min(O // groups, C)):
+        values[(slice(i, None, O // groups), i, *middle)] = 1
+    return tensor.copy_(values)
+
+
+@_fills
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity, for a linear layer that passes on what it is given."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: wants a matrix, got shape {list(tensor.shape)}")
+    return tensor.copy_(np.eye(*tensor.shape))
+
+
+def sparse_(tensor: Tensor, sparsity, std=0.01, generator=None):
+    """Raises: use ``normal_`` and multiply by a mask."""
+    raise RuntimeError(
+        "sparse_: does not exist in tinyconv; use normal_ and multiply by a mask of zeros and ones"
+    )

@@ -2,18 +2,17 @@
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from tinyconv.autograd import Tensor, no_grad
+from tinyconv.autograd import Tensor, get_default_dtype
 from tinyconv.autograd.backward import forget
 from tinyconv.autograd.modes import settle, state
-from tinyconv.autograd.tensor import RemovableHandle
-from tinyconv.nn.hooks import BackwardHooks, entered
+from tinyconv.autograd.tensor import check_dtype
+from tinyconv.nn.hooks import CALL_HOOKS, Hooked, entered
 from tinyconv.nn.members import KINDS, NAMES, Members, kind_of, members
-from tinyconv.nn.state import misfit
+from tinyconv.nn.state import Stateful
 from tinyconv.ops.shape import check_device
 
 
@@ -25,21 +24,15 @@ class Parameter(Tensor):
     True
     """
 
-    def __init__(self, data, requires_grad=True):
-        super().__init__(data, requires_grad)
+    def __init__(self, data=None, requires_grad=True):
+        super().__init__(np.empty(0, get_default_dtype()) if data is None else data)
+        self.requires_grad = requires_grad
 
     def __repr__(self):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
-class LoadResult(NamedTuple):
-    """What ``load_state_dict`` found besides what it loaded."""
-
-    missing_keys: list
-    unexpected_keys: list
-
-
-class Module:
+class Module(Hooked, Stateful):
     """The base of all layers and networks.
 
     Assign Parameters, Modules and (with ``register_buffer``) other tensors to attributes
@@ -64,16 +57,14 @@ class Module:
         self.__dict__.update(
             training=True,
             _not_saved=set(),
-            _forward_hooks=OrderedDict(),
-            _forward_pre_hooks=OrderedDict(),
-            _backward_hooks=OrderedDict(),
+            **{table: OrderedDict() for table in CALL_HOOKS},
         )
 
     def __getstate__(self):
         """The attributes, for copies: the tables of a shallow one are its own."""
         state = dict(self.__dict__)
         state[NAMES] = {kind: dict(names) for kind, names in state[NAMES].items()}
-        for table in ("_not_saved", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks"):
+        for table in ("_not_saved", *CALL_HOOKS):
             state[table] = state[table].copy()
         return state
 
@@ -96,40 +87,6 @@ class Module:
             state.inside = False
         settle()
         return result
-
-    def _call(self, args, kwargs):
-        for hook in list(self._forward_pre_hooks.values()):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        watch = None
-        if self._backward_hooks:
-            watch = BackwardHooks(self, list(self._backward_hooks.values()))
-            args = watch.arguments(args)
-        result = self.forward(*args, **kwargs)
-        if watch is not None:
-            result = watch.results(result)
-        for hook in list(self._forward_hooks.values()):
-            changed = hook(self, args, result)
-            result = result if changed is None else changed
-        return result
-
-    def register_forward_hook(self, hook):
-        """Call ``hook(module, args, result)`` after forward; it may return another result."""
-        return RemovableHandle(self._forward_hooks, hook)
-
-    def register_forward_pre_hook(self, hook):
-        """Call ``hook(module, args)`` before forward; it may return other arguments."""
-        return RemovableHandle(self._forward_pre_hooks, hook)
-
-    def register_full_backward_hook(self, hook):
-        """Call ``hook(module, grad_input, grad_output)`` in each backward walk.
-
-        ``grad_output`` are the gradients of the results, ``grad_input`` those that this
-        module sends on to its positional arguments (None for others); the hook may return
-        others to be sent instead.
-        """
-        return RemovableHandle(self._backward_hooks, hook)
 
     # -- attributes -------------------------------------------------------------------
     def __setattr__(self, name, value):
@@ -186,48 +143,56 @@ class Module:
             raise KeyError(f"attribute {name!r} exists already")
 
     # -- the tree ----------------------------------------------------------------------
-    def named_modules(self, memo=None, prefix=""):
-        """(path, module) of this module and all below, each once, parents first."""
+    def named_modules(self, memo=None, prefix="", remove_duplicate=True):
+        """(path, module) of this module and all below, parents first; each once, unless not
+        ``remove_duplicate``."""
         memo = set() if memo is None else memo
         if id(self) in memo:
             return
-        memo.add(id(self))
+        if remove_duplicate:
+            memo.add(id(self))
         yield prefix, self
         for name, child in self._modules.items():
             if child is not None:
-                yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+                path = f"{prefix}.{name}" if prefix else name
+                yield from child.named_modules(memo, path, remove_duplicate)
 
     def modules(self):
         """This module and all below."""
         return (module for _, module in self.named_modules())
 
     def named_children(self):
-        """(name, module) of the direct children."""
-        return ((n, m) for n, m in self._modules.items() if m is not None)
+        """(name, module) of the direct children, each once."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
 
     def children(self):
-        """The direct children."""
-        return (m for m in self._modules.values() if m is not None)
+        """The direct children, each once."""
+        return (m for _, m in self.named_children())
 
-    def _named(self, table, prefix, recurse=True):
+    def _named(self, table, prefix, recurse, once):
         seen = set()
-        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+        tree = self.named_modules(None, prefix, once) if recurse else [(prefix, self)]
+        for path, module in tree:
             for name, value in getattr(module, table).items():
-                if value is not None and id(value) not in seen:
+                if value is not None and not (once and id(value) in seen):
                     seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
-    def named_parameters(self, prefix="", recurse=True):
+    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
         """(path, Parameter), each once, in the order of registration."""
-        return self._named("_parameters", prefix, recurse)
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse=True):
         """The Parameters, each once, in the order of registration."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix="", recurse=True):
+    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
         """(path, buffer), each once."""
-        return self._named("_buffers", prefix, recurse)
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse=True):
         """The buffers, each once."""
@@ -242,6 +207,26 @@ class Module:
             module = module._modules[name]
         return module
 
+    def get_parameter(self, target):
+        """The Parameter at a dotted path."""
+        return self._get("_parameters", target)
+
+    def get_buffer(self, target):
+        """The buffer at a dotted path."""
+        return self._get("_buffers", target)
+
+    def _get(self, table, target):
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if name not in getattr(module, table):
+            raise AttributeError(f"{type(module).__name__} has no {name!r} in {table} ({target!r})")
+        return getattr(module, name)
+
+    def set_submodule(self, target, module):
+        """Put a module at a dotted path, whose parent must be there."""
+        path, _, name = target.rpartition(".")
+        self.get_submodule(path).register_module(name, module)
+
     def apply(self, fn):
         """Call ``fn`` on every module, children first; returns self."""
         for child in self.children():
@@ -252,8 +237,11 @@ class Module:
     # -- modes and dtypes --------------------------------------------------------------
     def train(self, mode=True):
         """Set training mode (dropout, batch statistics) everywhere below."""
-        for module in self.modules():
-            module.training = bool(mode)
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: mode must be True or False, got {mode!r}")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)  # which may have a word in it
         return self
 
     def eval(self):
@@ -270,20 +258,21 @@ class Module:
         """Forget the gradients of all parameters, or fill them with zeros."""
         forget(self.parameters(), set_to_none)
 
-    def to(self, *args, dtype=None, device=None, non_blocking=False):
+    def to(self, *args, dtype=None, device=None, non_blocking=False, memory_format=None):
         """Convert all floating parameters and buffers to a dtype; the only device is the CPU."""
         for arg in args:
             if isinstance(arg, (type, np.dtype)):
                 dtype = arg
             elif isinstance(arg, Tensor):
                 dtype = arg.dtype
-            else:
+            elif not isinstance(arg, bool):  # non_blocking
                 check_device(arg)
         check_device(device)
         if dtype is not None:
             dtype = np.dtype(dtype)
             if dtype.kind != "f":
                 raise TypeError(f"Module.to: parameters are floating point, got {dtype}")
+            check_dtype(dtype)
             for tensor in itertools.chain(self.parameters(), self.buffers()):
                 if tensor.dtype.kind == "f" and tensor.dtype != dtype:
                     tensor.data = tensor.array.astype(dtype)
@@ -299,6 +288,14 @@ class Module:
         """``to(float64)``."""
         return self.to(np.float64)
 
+    def type(self, dst_type):
+        """``to(dst_type)``."""
+        return self.to(dst_type)
+
+    def half(self):
+        """Raises: there is no half precision here."""
+        return self.to(np.float16)
+
     def cpu(self):
         """The module itself: it is there already."""
         return self
@@ -307,78 +304,22 @@ class Module:
         """Raises: there is no GPU here."""
         check_device("cuda")
 
-    # -- state -------------------------------------------------------------------------
-    def _named_state(self):
-        for path, module in self._all_paths():
-            for name, value in module._parameters.items():
-                if value is not None:
-                    yield (f"{path}.{name}" if path else name), value
-            for name, value in module._buffers.items():
-                if value is not None and name not in module._not_saved:
-                    yield (f"{path}.{name}" if path else name), value
-
-    def _all_paths(self, prefix=""):
-        # a module that is used twice appears under both names, as in PyTorch
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child._all_paths(f"{prefix}.{name}" if prefix else name)
-
-    def state_dict(self):
-        """Path -> tensor of all parameters and persistent buffers, on the same memory."""
-        return OrderedDict((path, value.detach()) for path, value in self._named_state())
-
-    def load_state_dict(self, state_dict, strict=True):
-        """Copy values into the parameters and buffers of the same paths.
-
-        Nothing is changed unless all of it fits.
-
-        Args:
-            state_dict: path -> Tensor or array.
-            strict: raise if names are missing or unexpected; ``num_batches_tracked`` may be
-                missing, as in PyTorch.
-
-        Returns:
-            (missing_keys, unexpected_keys).
-
-        Raises:
-            TypeError: if it is no dict.
-            RuntimeError: one report of the names that are missing, unexpected or mis-shaped, and
-                what that may come from.
-        """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(
-                f"load_state_dict wants a dict name -> Tensor or array, got "
-                f"{type(state_dict).__name__}; tinyconv.weights.load_file(path) reads files"
-            )
-        own = dict(self._named_state())
-        # counters of batches came later than the first published weights; no result rests on them
-        missing = [n for n in own if n not in state_dict and not n.endswith("num_batches_tracked")]
-        unexpected = [str(name) for name in state_dict if name not in own]
-        values = {}
-        for name in own:
-            if name in state_dict:
-                value = state_dict[name]
-                values[name] = value.array if isinstance(value, Tensor) else np.asarray(value)
-        misses = (missing, unexpected) if strict else ([], [])
-        report = misfit(type(self).__name__, own, values, *misses)
-        if report:
-            raise RuntimeError(report)
-        with no_grad():
-            for name, value in values.items():
-                own[name].copy_(value)
-        return LoadResult(missing, unexpected)
-
     # -- printing ----------------------------------------------------------------------
     def extra_repr(self):
         """What ``print`` shows of the layer itself."""
         return ""
 
     def __repr__(self):
-        lines = [
-            f"({name}): " + repr(child).replace("\n", "\n  ")
-            for name, child in self._modules.items()
-        ]
         extra = self.extra_repr()
-        if not lines:
-            return f"{type(self).__name__}({extra})"
-        return f"{type(self).__name__}({extra}\n  " + "\n  ".join(lines) + "\n)"
+        lines = [_indented(extra)] if extra else []
+        lines += [_indented(f"({name}): {child!r}") for name, child in self._modules.items()]
+        if lines == [extra] or not lines:
+            return f"{self._get_name()}({extra})"
+        return "\n  ".join([f"{self._get_name()}(", *lines]) + "\n)"
+
+    def _get_name(self):
+        return type(self).__name__
+
+
+def _indented(text):
+    return text.replace("\n", "\n  ")

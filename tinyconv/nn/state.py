@@ -1,7 +1,173 @@
-"""What to tell of a state that does not fit a network."""
+"""The state of a module as a dict of tensors, and what to tell of one that does not fit."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyconv.autograd import Tensor, no_grad
+from tinyconv.nn.hooks import registered
 
 _FEW = 0.1  # share of names
 _SHOWN = 8  # names of a list; a wrong file can have hundreds
+
+
+#: where a module keeps its hooks for these; most have none, and no table either
+_TABLES = ("_state_dict_pre_hooks", "_state_dict_hooks", "_load_pre_hooks", "_load_hooks")
+
+
+class LoadResult(NamedTuple):
+    """What ``load_state_dict`` found besides what it loaded."""
+
+    missing_keys: list
+    unexpected_keys: list
+
+    def __repr__(self):
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"LoadResult{tuple(self)}"
+
+
+class Stateful:
+    """A module's state: its parameters and persistent buffers, by path."""
+
+    _parameters: Any
+    _buffers: Any
+    _not_saved: set
+    _modules: Any
+
+    def state_dict(self, *args, destination=None, prefix="", keep_vars=False):
+        """Path -> tensor of all parameters and persistent buffers, on the same memory.
+
+        Args:
+            destination: a dict to fill (default: a new ``OrderedDict``).
+            prefix: what all paths begin with.
+            keep_vars: give the tensors themselves, with their history, not detached ones.
+        """
+        if args:  # by position, as in older scripts
+            destination, prefix, keep_vars = (*args, destination, prefix, keep_vars)[:3]
+        destination = OrderedDict() if destination is None else destination
+        for hook in self._hooks(0):
+            hook(self, prefix, keep_vars)
+        for name, value in self._own_state():
+            destination[prefix + name] = value if keep_vars else value.detach()
+        for name, child in self._modules.items():
+            if child is not None:
+                child.state_dict(
+                    destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
+                )
+        for hook in self._hooks(1):
+            hook(self, destination, prefix, {})
+        return destination
+
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        """Copy values into the parameters and buffers of the same paths.
+
+        Nothing is changed unless all of it fits.
+
+        Args:
+            state_dict: path -> Tensor or array.
+            strict: raise if names are missing or unexpected; ``num_batches_tracked`` may be
+                missing, as in PyTorch.
+            assign: put the given tensors in the place of the module's own.
+
+        Returns:
+            (missing_keys, unexpected_keys).
+
+        Raises:
+            TypeError: if it is no dict.
+            RuntimeError: one report of the names that are missing, unexpected or mis-shaped, and
+                what that may come from.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"load_state_dict wants a dict name -> Tensor or array, got "
+                f"{type(state_dict).__name__}; tinyconv.weights.load_file(path) reads files"
+            )
+        state_dict = OrderedDict(state_dict)
+        paths = list(self._all_paths())
+        for path, module in paths:
+            for hook in module._hooks(2):
+                hook(module, state_dict, f"{path}." if path else "", {}, strict, [], [], [])
+        owners = {
+            (f"{path}.{name}" if path else name): (module, name, value)
+            for path, module in paths for name, value in module._own_state()
+        }  # fmt: skip
+        own = {path: value for path, (_, _, value) in owners.items()}
+        # counters of batches came later than the first published weights; no result rests on them
+        missing = [n for n in own if n not in state_dict and not n.endswith("num_batches_tracked")]
+        unexpected = [str(name) for name in state_dict if name not in own]
+        given = {name: state_dict[name] for name in own if name in state_dict}
+        values = {n: v.array if isinstance(v, Tensor) else np.asarray(v) for n, v in given.items()}
+        misses = (missing, unexpected) if strict else ([], [])
+        report = misfit(type(self).__name__, own, values, *misses)
+        if report:
+            raise RuntimeError(report)
+        for name, value in values.items():
+            if assign:
+                module, attribute, old = owners[name]
+                setattr(module, attribute, _in_place_of(old, given[name]))
+            else:
+                with no_grad():
+                    own[name].copy_(value)
+        result = LoadResult(missing, unexpected)
+        for _, module in reversed(paths):
+            for hook in module._hooks(3):
+                hook(module, result)
+        return result
+
+    def _own_state(self):
+        """(name, tensor) of this module alone."""
+        for name, value in self._parameters.items():
+            if value is not None:
+                yield name, value
+        for name, value in self._buffers.items():
+            if value is not None and name not in self._not_saved:
+                yield name, value
+
+    def _all_paths(self, prefix=""):
+        # a module that is used twice appears under both names, as in PyTorch
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child._all_paths(f"{prefix}.{name}" if prefix else name)
+
+    # -- hooks ---------------------------------------------------------------------------
+    def register_state_dict_pre_hook(self, hook):
+        """Call ``hook(module, prefix, keep_vars)`` before ``state_dict`` looks at the module."""
+        return self._register(0, hook)
+
+    def register_state_dict_post_hook(self, hook):
+        """Call ``hook(module, state_dict, prefix, metadata)`` when the module's part is in it."""
+        return self._register(1, hook)
+
+    def register_load_state_dict_pre_hook(self, hook):
+        """Call ``hook(module, state_dict, prefix, metadata, strict, missing_keys, unexpected_keys,
+        error_msgs)`` before the module is loaded; it may change the dict, which is a copy."""
+        return self._register(2, hook)
+
+    def register_load_state_dict_post_hook(self, hook):
+        """Call ``hook(module, result)`` when all is loaded; it may change the lists in it."""
+        return self._register(3, hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def _register(self, which, hook):
+        table = self.__dict__.setdefault(_TABLES[which], OrderedDict())
+        return registered(table, hook, False)
+
+    def _hooks(self, which):
+        return list(self.__dict__.get(_TABLES[which], {}).values())
+
+
+def _in_place_of(old, new):
+    """What takes the place of a parameter or buffer: the tensor itself, as its kind."""
+    new = new if isinstance(new, Tensor) else Tensor(np.asarray(new))
+    # a plain tensor is a buffer; a parameter keeps whether it is trained
+    if type(old) is Tensor or isinstance(new, type(old)):
+        return new
+    return type(old)(new, old.requires_grad)
 
 
 def misfit(network, own, values, missing, unexpected):

@@ -4,6 +4,8 @@ Primitives (own derivative): add, sub, mul, div, neg, remainder, fmod, rounded d
 minimum, where, clamp. Composed: rsub, floor_divide, clamp to tensors.
 """
 
+from typing import Any
+
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
@@ -114,7 +116,8 @@ class RoundedDiv(Function):
 class Remainder(Function):
     """a - b floor(a / b)."""
 
-    values, quotient = np.remainder, np.floor_divide
+    values: Any = np.remainder
+    quotient: Any = np.floor_divide
 
     @quiet
     def forward(ctx, a, b):
@@ -138,17 +141,14 @@ class Extremum(Function):
     one is NaN both get it whole, as in PyTorch."""
 
     def forward(ctx, a, b, sign):
-        y = larger(a, b) if sign > 0 else smaller(a, b)
-        if any(ctx.needs_input_grad):
-            u, v = (a.real, b.real) if sign > 0 else (b.real, a.real)
-            half = np.where(u == v, 0.5, 1.0)
-            shares = half * ~(u < v), half * ~(u > v)
-            ctx.save_for_backward(*(share.astype(y.dtype) for share in shares))
-        return y
+        ctx.sign = sign
+        ctx.save_for_backward(a, b)
+        return larger(a, b) if sign > 0 else smaller(a, b)
 
     def backward(ctx, gy):
-        first, second = ctx.saved_tensors
-        return gy * first, gy * second
+        a, b = (x.array.real * ctx.sign for x in ctx.saved_tensors)
+        half = np.where(a == b, 0.5, 1.0).astype(gy.dtype)
+        return gy * Tensor(half * ~(a < b)), gy * Tensor(half * ~(a > b))
 
 
 class Where(Function):
@@ -169,20 +169,20 @@ class Clamp(Function):
     NaN it passes only if ``strict``."""
 
     def forward(ctx, x, low, high, strict):
-        y, r = x, x.real
-        passes = np.ones(x.shape, bool)
-        if low is not None:
-            passes &= ~(r <= low) if strict else r >= low
-            y = larger(y, x.dtype.type(low))
-        if high is not None:
-            passes &= ~(r >= high) if strict else r <= high
-            y = smaller(y, x.dtype.type(high))
-        ctx.save_for_backward(passes)
-        return y
+        ctx.bounds = low, high, strict
+        ctx.save_for_backward(x)
+        y = x if low is None else larger(x, x.dtype.type(low))
+        return y if high is None else smaller(y, x.dtype.type(high))
 
     def backward(ctx, gy):
-        (passes,) = ctx.saved_tensors
-        return where(passes, gy, Tensor(np.zeros((), gy.dtype)))
+        (x,) = ctx.saved_tensors
+        low, high, strict = ctx.bounds
+        passes, x = np.ones(x.shape, bool), x.array.real
+        if low is not None:
+            passes &= ~(x <= low) if strict else x >= low
+        if high is not None:
+            passes &= ~(x >= high) if strict else x <= high
+        return where(Tensor(passes), gy, Tensor(np.zeros((), gy.dtype)))
 
 
 def add(input, other, *, alpha=1) -> Tensor:
@@ -339,6 +339,13 @@ def where(condition, input=None, other=None):
     for number in (input, other):
         if isinstance(number, (int, np.integer)):
             check_fits(number, a.dtype, "where")
+    if not condition.shape == a.shape == b.shape:
+        a, b = _expanded(condition, a, b)
+    return Where.apply(condition, a, b)
+
+
+def _expanded(condition, a, b):
+    """What may record of a and b, in the shape that all three broadcast to."""
     try:
         shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
     except ValueError:
@@ -346,11 +353,10 @@ def where(condition, input=None, other=None):
             f"where: condition of shape {list(condition.shape)} cannot be broadcast with input "
             f"{list(a.shape)} and other {list(b.shape)}"
         ) from None
-    a, b = (
+    return [
         x.expand(shape) if isinstance(x, Tensor) and x.requires_grad and x.shape != shape else x
         for x in (a, b)
-    )
-    return Where.apply(condition, a, b)
+    ]
 
 
 def clamp(input, min=None, max=None) -> Tensor:
@@ -369,7 +375,8 @@ def clamp(input, min=None, max=None) -> Tensor:
     """
     if min is None and max is None:
         raise ValueError("clamp: min and max are both None; give at least one")
-    check_tensors("clamp", input=input)
+    if not isinstance(input, Tensor):
+        check_tensors("clamp", input=input)
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         y = input
         if min is not None:

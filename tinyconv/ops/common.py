@@ -38,8 +38,15 @@ def number(value):
     """A Python or NumPy number as a 0-d array of the dtype that PyTorch gives it."""
     array = np.asarray(value)
     if array.dtype.kind == "f":
-        array = array.astype(get_default_dtype())
+        return _in_default_dtype(array)
+    if array.dtype.kind == "O" or array.dtype == np.uint64:
+        raise RuntimeError(f"the integer {value} does not fit into int64")
     return array
+
+
+@quiet
+def _in_default_dtype(array):
+    return array.astype(get_default_dtype())
 
 
 def category(dtype):

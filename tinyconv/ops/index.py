@@ -344,6 +344,8 @@ def index_select(input: Tensor, dim, index) -> Tensor:
         raise IndexError(f"index_select: index must be a vector, got shape {list(index.shape)}")
     places = check_index(index, (input.shape or (1,))[at], "index_select").reshape(-1).copy()
     if input.ndim == 0:
+        if places.size != 1:
+            raise RuntimeError(f"index_select: {places.size} indices into a number; wants one")
         return reshape(GetItem.apply(reshape(input, 1), places), ())
     return GetItem.apply(input, (slice(None),) * at + (places,))
 
@@ -357,7 +359,7 @@ def take(input: Tensor, index) -> Tensor:
 def take_along_dim(input: Tensor, indices, dim=None) -> Tensor:
     """``gather`` with both sides broadcast outside ``dim``; flat for dim=None."""
     if dim is None:
-        return gather(reshape(input, -1), 0, reshape(indices, -1))
+        return take_along_dim(reshape(input, -1), reshape(indices, -1), 0)
     if input.ndim != indices.ndim:
         raise RuntimeError(
             f"take_along_dim: input {list(input.shape)} and indices {list(indices.shape)} must "

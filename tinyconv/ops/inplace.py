@@ -144,6 +144,7 @@ def in_place(name, function):
         return _write(self, function(self.detach(), *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name
+    method.__module__ = sys._getframe(1).f_globals["__name__"]  # where a pickle will look for it
     method.__doc__ = f"``{name[:-1]}``; the tensor itself becomes the result."
     return method
 

@@ -125,9 +125,7 @@ class GroupNormGradient(Function):
 
     def backward(ctx, *cotangents):
         eps = ctx.eps
-        return vjp_of(
-            lambda gy, x, w: _rows_gradient(gy, x, w, eps), ctx.saved_tensors, cotangents
-        )
+        return vjp_of(lambda gy, x, w: _rows_gradient(gy, x, w, eps), ctx.saved_tensors, cotangents)
 
 
 def _rows_gradient(gy, x, w, eps):

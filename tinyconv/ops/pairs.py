@@ -16,14 +16,14 @@ from tinyconv.ops.compare import ge, isnan, le
 from tinyconv.ops.pointwise import abs, log, sigmoid, sign
 
 
-def _pair(name, meaning, values, stepped, first, second, tensors=("input", "other")):
+def _pair(name, meaning, real, stepped, first, second, tensors=("input", "other")):
     """An op from a table row.
 
-    ``stepped`` gives the values of complex steps; ``first`` and ``second`` the cotangents of the
-    operands from that of y, a, b and y. ``tensors`` names those that may not be numbers.
+    ``real`` gives the values, ``stepped`` those of complex steps; ``first`` and ``second`` the
+    cotangents of the operands from that of y, a, b and y. ``tensors`` may not be numbers.
     """
 
-    values = analytic(lambda a, b, real=values: (real if a.dtype.kind == "f" else stepped)(a, b))
+    values = analytic(lambda a, b: (stepped if a.dtype.kind == "c" else real)(a, b))
 
     class Pair(Function):
         @quiet
@@ -40,9 +40,8 @@ def _pair(name, meaning, values, stepped, first, second, tensors=("input", "othe
     Pair.__name__ = Pair.__qualname__ = name.capitalize()
 
     def function(input, other) -> Tensor:
-        check_tensors(
-            name, **{n: x for n, x in (("input", input), ("other", other)) if n in tensors}
-        )
+        given = dict(input=input, other=other)
+        check_tensors(name, **{key: given[key] for key in tensors})
         return Pair.apply(*operands(input, other, name, floating=True))
 
     function.__name__ = function.__qualname__ = name
@@ -57,8 +56,9 @@ def _angle_gradient(g, x, a, b):
 
 
 def _stepped_angle(a, b):
-    with_flat = np.abs(a.real) < np.abs(b.real)
-    return np.where(with_flat, np.arctan(a / b), -np.arctan(b / a))
+    # but for a constant, which the real values tell
+    flat = np.abs(a.real) < np.abs(b.real)
+    return np.where(flat, np.arctan(a / b), -np.arctan(b / a))
 
 
 def _stepped_logaddexp(a, b):
@@ -71,7 +71,7 @@ def _xlogy(a, b):
 
 
 def _log_or_nothing(a, b):
-    """log(b), and 0 where a is 0 and log(b) not finite or no number."""
+    """log(b), but 0 where a is 0 and b has no finite logarithm."""
     return log(where((a == 0) & (b <= 0), 1.0, b))
 
 

@@ -17,11 +17,11 @@ from tinyconv.ops.common import as_tensor, float_tensor, quiet
 from tinyconv.ops.compare import isnan, isneginf, isposinf
 
 
-def _pointwise(name, values, derivative, saves, whole=None, meaning=None):
+def _pointwise(name, values, derivative, saves, whole=None, meaning=None, bools=False):
     """An op from a table row.
 
     ``saves`` tells which of x and y its derivative reads. Integers become floats, unless
-    ``whole`` gives their values; such ops mean nothing for bools.
+    ``whole`` gives their values; most such ops mean nothing for ``bools``.
     """
 
     values = analytic(values)
@@ -42,7 +42,7 @@ def _pointwise(name, values, derivative, saves, whole=None, meaning=None):
     def function(input) -> Tensor:
         x = as_tensor(input, name)
         if x.array.dtype.kind not in "fc":
-            x = _settled(x, name, whole)
+            x = _settled(x, name, whole, bools)
         return Pointwise.apply(x)
 
     function.__name__ = function.__qualname__ = name
@@ -51,11 +51,11 @@ def _pointwise(name, values, derivative, saves, whole=None, meaning=None):
     return function
 
 
-def _settled(x, name, whole):
+def _settled(x, name, whole, bools=False):
     """Integers or bools in the dtype in which ``name`` takes them."""
     if whole is None:
         return x.to(get_default_dtype())
-    if x.dtype == bool and whole is not _sign:
+    if x.dtype == bool and not bools:
         raise TypeError(f"{name}: wants numbers, got a bool tensor; convert it with .int()")
     return x
 
@@ -84,7 +84,7 @@ def _sign(x):
 
 
 #: the cotangent of a step function
-_FLAT = lambda g, x: nothing(g)  # noqa: E731
+_FLAT = lambda g, x: nothing(g)
 _SLOPE = 2 / math.sqrt(math.pi)
 _LN2, _LN10 = math.log(2), math.log(10)
 
@@ -105,8 +105,8 @@ tan = _pointwise("tan", np.tan, lambda g, y: g * (y * y + 1), "y")
 asin = _pointwise("asin", np.arcsin, lambda g, x: g * rsqrt(1 - x * x), "x")
 acos = _pointwise("acos", np.arccos, lambda g, x: -g * rsqrt(1 - x * x), "x")
 atan = _pointwise("atan", np.arctan, lambda g, x: g / (x * x + 1), "x")
-sinh = _pointwise("sinh", np.sinh, lambda g, x: g * cosh(x), "x")
-cosh = _pointwise("cosh", np.cosh, lambda g, x: g * sinh(x), "x")
+sinh = _pointwise("sinh", np.sinh, lambda g, x: g * x.cosh(), "x")
+cosh = _pointwise("cosh", np.cosh, lambda g, x: g * x.sinh(), "x")
 tanh = _pointwise("tanh", np.tanh, lambda g, y: g * (1 - y * y), "y")
 asinh = _pointwise("asinh", np.arcsinh, lambda g, x: g * rsqrt(x * x + 1), "x")
 acosh = _pointwise("acosh", np.arccosh, lambda g, x: g * rsqrt(x * x - 1), "x")
@@ -118,8 +118,8 @@ erf = _pointwise(
 erfc = _pointwise(
     "erfc", lambda x: kernels.activation.erfc(x), lambda g, x: g * -_SLOPE * exp(-x * x), "x"
 )
+sign = _pointwise("sign", _sign, _FLAT, "x", _sign, "-1, 0 or 1, and 0 for NaN", True)
 abs = _pointwise("abs", _abs, lambda g, x: g * sign(x), "x", np.abs)
-sign = _pointwise("sign", _sign, _FLAT, "x", _sign, "-1, 0 or 1, and 0 for NaN")
 floor = _step("floor", np.floor, "The next whole number below")
 ceil = _step("ceil", np.ceil, "The next whole number above")
 trunc = _step("trunc", np.trunc, "The next whole number toward 0")

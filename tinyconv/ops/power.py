@@ -60,10 +60,10 @@ class PowTensor(Function):
         if need_a:
             # 0 ** 0 and NaN ** 0: b * a ** (b - 1) is 0 times infinity or NaN, and taken as 0
             corner = ((a == 0) | isnan(a)) & (b == 0)
-            ga = gy * b * where(corner, a * 0 + 1, a) ** (b - 1)
+            ga = gy * b * where(corner, 1.0, a) ** (b - 1)
         if need_b:
             silent = (a == 0) & (b >= 0)
-            gb = gy * where(silent, y * 0, y * where(silent, a * 0 + 1, a).log())
+            gb = gy * where(silent, 0.0, y * where(silent, 1.0, a).log())
         return ga, gb
 
 

@@ -66,7 +66,8 @@ def _multiplied(x, axis, pieces, size):
         return kernels.matmul.matmul(x[..., 0], numbers.T)[..., None]
 
     if len(pieces) == 1:
-        y = product(pieces[0][2], x)
+        ((_, columns, numbers),) = pieces
+        y = product(numbers, x[:, columns])
     else:
         y = memory.empty((len(x), size, x.shape[2]), x.dtype)
         for rows, columns, numbers in pieces:

@@ -1,25 +1,91 @@
-"""Dropout: chance in training, nothing else."""
+"""Dropout: chance in training, nothing else.
+
+A primitive draws the mask and scales by it (``ops.random``); dropout that keeps mean and variance
+(``alpha_dropout``) is composed.
+"""
 
 from tinyconv.autograd import Tensor
 from tinyconv.ops import random as random_ops
 from tinyconv.ops.common import as_tensor, float_tensor
 
-__all__ = ["dropout", "dropout2d"]
+__all__ = [
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
+]  # fmt: skip
+
+#: minus the value that SELU tends to far below 0
+_ALPHA = 1.7580993408473766
 
 
 def dropout(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
-    """Zero each element with probability ``p`` and scale the rest by 1 / (1 - p)."""
-    return _dropout(input, p, training, None, "dropout")
+    """Zero each element with probability ``p`` and scale the rest by 1 / (1 - p).
+
+    Source: Srivastava et al. 2014.
+    """
+    x = _checked(input, p, "dropout")
+    return random_ops.dropout(x, p) if training and p > 0 else x
+
+
+def dropout1d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
+    """Zero whole channels of (N, C, L) or (C, L) with probability ``p``."""
+    x = as_tensor(input, "dropout1d")
+    if x.ndim not in (2, 3):
+        raise ValueError(f"dropout1d: wants (N, C, L) or (C, L), got shape {list(x.shape)}")
+    return _channels(x, p, training, x.ndim - 1, "dropout1d")
 
 
 def dropout2d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
-    """Zero whole channels of (N, C, ...) with probability ``p``."""
-    x = as_tensor(input, "dropout2d")
-    return _dropout(x, p, training, x.shape[:2] + (1,) * (x.ndim - 2), "dropout2d")
+    """Zero whole channels of (N, C, ...) with probability ``p``.
+
+    Source: Tompson et al. 2015, arXiv:1411.4280, Sec. 3.2.
+    """
+    return _channels(input, p, training, 2, "dropout2d")
 
 
-def _dropout(input, p, training, shape, op):
+def dropout3d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
+    """Zero whole channels of (N, C, D, H, W), or (C, D, H, W), with probability ``p``."""
+    x = as_tensor(input, "dropout3d")
+    return _channels(x, p, training, 2 if x.ndim == 5 else 1, "dropout3d")
+
+
+def alpha_dropout(input: Tensor, p=0.5, training=False, inplace=False) -> Tensor:
+    """Dropout for SELU: what is dropped becomes SELU's lowest value, and mean 0 and variance 1 stay.
+
+    y = a (x m - alpha (1 - m) + alpha p), m the mask of 0 and 1, a = ((1 + p alpha^2) (1 - p))^-1/2.
+
+    Source: Klambauer et al. 2017, arXiv:1706.02515, Sec. 2.
+    """
+    x = _checked(input, p, "alpha_dropout")
+    return _alpha(x, p, x.shape) if training and p > 0 else x
+
+
+def feature_alpha_dropout(input: Tensor, p=0.5, training=False, inplace=False) -> Tensor:
+    """``alpha_dropout`` of whole channels of (N, C, ...)."""
+    x = _checked(input, p, "feature_alpha_dropout", 2)
+    return _alpha(x, p, _mask_shape(x, 2)) if training and p > 0 else x
+
+
+def _alpha(x, p, shape):
+    if p == 1:
+        return x * 0
+    kept = (random_ops.stream(None).random(shape) >= p).astype(x.dtype)
+    a = ((1 + p * _ALPHA**2) * (1 - p)) ** -0.5
+    return x * Tensor(kept * a) + Tensor(a * _ALPHA * (kept - 1 + p))
+
+
+def _channels(input, p, training, outer, op):
+    """Dropout with a mask over the first ``outer`` axes."""
+    x = _checked(input, p, op, outer)
+    return random_ops.dropout(x, p, _mask_shape(x, outer)) if training and p > 0 else x
+
+
+def _mask_shape(x, outer):
+    return x.shape[:outer] + (1,) * (x.ndim - outer)
+
+
+def _checked(input, p, op, least=0):
     if not 0 <= p <= 1:
         raise ValueError(f"{op}: p={p} must be a probability from 0 to 1")
     x = float_tensor(input, op)
-    return random_ops.dropout(x, p, shape) if training and p > 0 else x
+    if x.ndim < least:
+        raise ValueError(f"{op}: wants {least} dimensions at least, got shape {list(x.shape)}")
+    return x

@@ -3,7 +3,6 @@ derivatives of any order, in the image and in the places.
 """
 
 import functools
-import itertools
 import math
 import operator
 
@@ -15,6 +14,7 @@ from tinyconv.ops.activations import hardtanh
 from tinyconv.ops.arithmetic import where
 from tinyconv.ops.common import float_tensor
 from tinyconv.ops.index import gather
+from tinyconv.ops.join import stack, unbind
 from tinyconv.ops.linalg import matmul
 from tinyconv.ops.resample import cubic
 from tinyconv.ops.shape import reshape, transpose, unsqueeze
@@ -76,17 +76,35 @@ def grid_sample(
         if mode != "bicubic":
             axes.append(_NEIGHBOURS[mode](inside(place, size)))
         else:  # here each of the pixels is looked for, not the place
-            axes.append([(np.rint(inside(Tensor(at), size).array.real), weight)
-                         for at, weight in _cubic(place)])  # fmt: skip
-    flat = reshape(x, (*x.shape[:2], math.prod(image)))
-    terms = []
-    for corner in itertools.product(*axes):
-        value = _at(flat, [at for at, _ in corner], image)
-        weights = [weight for _, weight in corner if weight is not None]
-        if weights:
-            value = value * unsqueeze(functools.reduce(operator.mul, weights), 1)
-        terms.append(value)
-    return functools.reduce(operator.add, terms)
+            pixels, weights = _cubic(place)
+            axes.append((np.rint(inside(Tensor(pixels), size).array.real), weights))
+    return _weighed(x, axes)
+
+
+def _weighed(x, axes):
+    """Sums of pixels: ``axes`` has pixels (N, k, ...) and weights, or None, for each axis of x;
+    what lies outside counts as 0."""
+    N, C, *image = x.shape
+    index, seen, weights = 0, True, []
+    for a, (size, (pixels, weight)) in enumerate(zip(image, axes)):
+        # the k of each axis gets an axis of its own
+        shape = [N, *[1] * len(image), *pixels.shape[2:]]
+        shape[1 + a] = pixels.shape[1]
+        within = (pixels >= 0) & (pixels < size)
+        index = index * size + np.where(within, pixels, 0).astype(np.int64).reshape(shape)
+        seen = seen & within.reshape(shape)
+        if weight is not None:
+            weights.append(reshape(weight, tuple(shape)))
+    flat = reshape(x, (N, C, math.prod(image)))
+    count = math.prod(index.shape[1:])
+    places = np.broadcast_to(index.reshape(N, 1, count), (N, C, count))
+    values = reshape(gather(flat, 2, Tensor(places)), (N, C, *index.shape[1:]))
+    values = where(Tensor(seen[:, None]), values, 0.0)
+    if weights:
+        values = values * unsqueeze(functools.reduce(operator.mul, weights), 1)
+    neighbours = math.prod(index.shape[1 : 1 + len(image)])
+    terms = reshape(values, (N, C, neighbours, *index.shape[1 + len(image) :]))
+    return functools.reduce(operator.add, unbind(terms, 2))
 
 
 def _pixels(place, size, align_corners):
@@ -127,33 +145,20 @@ def _low(place):
 
 
 def _nearest(place):
-    return [(np.rint(place.array.real), None)]
+    return np.rint(place.array.real)[:, None], None
 
 
 def _linear(place):
     low, t = _low(place)
-    return [(low, 1 - t), (low + 1, t)]
+    return np.stack([low, low + 1], 1), stack([1 - t, t], 1)
 
 
 def _cubic(place):
     low, t = _low(place)
-    return [(low + k - 1, weight) for k, weight in enumerate(cubic(t))]
+    return np.stack([low - 1, low, low + 1, low + 2], 1), stack(cubic(t), 1)
 
 
 _NEIGHBOURS = {"nearest": _nearest, "bilinear": _linear}
-
-
-def _at(flat, places, image):
-    """The pixels of ``flat`` (N, C, pixels) at whole ``places``, one array an axis: 0 outside."""
-    index, seen = 0, True
-    for place, size in zip(places, image):
-        within = (place >= 0) & (place < size)
-        index = index * size + np.where(within, place, 0).astype(np.int64)
-        seen = seen & within
-    N, C, _ = flat.shape
-    index = index.reshape(N, 1, -1)
-    value = gather(flat, 2, Tensor(np.broadcast_to(index, (N, C, index.shape[2]))))
-    return where(Tensor(seen[:, None]), reshape(value, (N, C, *seen.shape[1:])), 0.0)
 
 
 def affine_grid(theta: Tensor, size, align_corners=None) -> Tensor:

@@ -45,6 +45,19 @@ def reduction_of(op, reduction, size_average=None, reduce=None, more=()):
     return reduction
 
 
+def tensors_of(op, *values):
+    """The tensors, whose shapes must broadcast."""
+    tensors = [as_tensor(value, op) for value in values]
+    try:
+        np.broadcast_shapes(*(t.shape for t in tensors))
+    except ValueError:
+        raise ValueError(
+            f"{op}: shapes {' and '.join(str(list(t.shape)) for t in tensors)} cannot be broadcast: "
+            "sizes must be equal or 1, aligned from the right"
+        ) from None
+    return tensors
+
+
 def reduced(loss, reduction, count=None):
     """``loss`` as it is, its sum, or the sum divided by ``count`` (all elements)."""
     if reduction == "none":
@@ -202,7 +215,7 @@ def _column(weight, scores, op):
 
 def _pair(op, input, target):
     """Both as tensors; their shapes should be equal, but may broadcast as in PyTorch."""
-    x, t = as_tensor(input, op), as_tensor(target, op)
+    x, t = tensors_of(op, input, target)
     if x.shape != t.shape:
         warnings.warn(
             f"{op}: input of shape {list(x.shape)} and target of shape {list(t.shape)} differ: "
@@ -372,7 +385,7 @@ def kl_div(
     tensor(0.1438)
     """
     reduction = reduction_of("kl_div", reduction, size_average, reduce, more=("batchmean",))
-    x, t = float_tensor(input, "kl_div"), float_tensor(target, "kl_div")
+    x, t = (float_tensor(each, "kl_div") for each in tensors_of("kl_div", input, target))
     loss = exp(t) * (t - x) if log_target else xlogy(t, t) - t * x
     if reduction != "batchmean":
         return reduced(loss, reduction)
@@ -394,7 +407,7 @@ def poisson_nll_loss(
     ``full`` adds Stirling's t log t - t + log(2 pi t) / 2 where t > 1.
     """
     reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
-    x, t = float_tensor(input, "poisson_nll_loss"), as_tensor(target, "poisson_nll_loss")
+    x, t = tensors_of("poisson_nll_loss", input, target)
     loss = exp(x) - t * x if log_input else x - t * log(x + eps)
     if full:
         stirling = t * log(t) - t + 0.5 * log(2 * math.pi * t)
@@ -418,16 +431,17 @@ def gaussian_nll_loss(
     Source: Nix and Weigend 1994.
     """
     reduction = reduction_of("gaussian_nll_loss", reduction)
-    x, t = (float_tensor(each, "gaussian_nll_loss") for each in (input, target))
-    v = full_like(x, var) if isinstance(var, (int, float)) else float_tensor(var, "gaussian_nll_loss")
+    op = "gaussian_nll_loss"
+    x, t = (float_tensor(each, op) for each in tensors_of(op, input, target))
+    v = full_like(x, var) if isinstance(var, (int, float)) else float_tensor(var, op)
     if (v.array.real < 0).any():
-        raise ValueError("gaussian_nll_loss: var has entries below 0")
+        raise ValueError(f"{op}: var, of shape {list(v.shape)}, has entries below 0")
     if v.shape != x.shape:
         if v.shape == x.shape[:-1]:
             v = v.unsqueeze(-1)
         elif v.ndim != x.ndim or [b for a, b in zip(x.shape, v.shape) if a != b] != [1]:
             raise ValueError(
-                f"gaussian_nll_loss: var of shape {list(v.shape)} for an input of shape "
+                f"{op}: var of shape {list(v.shape)} for an input of shape "
                 f"{list(x.shape)}: only one size may be 1, or the last be left out"
             )
     with no_grad():

@@ -7,7 +7,7 @@ classes) does not: PyTorch's choices.
 import numpy as np
 
 from tinyconv.autograd import Tensor
-from tinyconv.nn.functional.loss import reduced, reduction_of
+from tinyconv.nn.functional.loss import reduced, reduction_of, tensors_of
 from tinyconv.ops.activations import logsigmoid
 from tinyconv.ops.arithmetic import clamp, minimum, where
 from tinyconv.ops.common import as_tensor, float_tensor
@@ -28,7 +28,7 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """x where the target is 1, max(0, margin - x) where it is -1."""
     reduction = reduction_of("hinge_embedding_loss", reduction, size_average, reduce)
-    x, t = float_tensor(input, "hinge_embedding_loss"), as_tensor(target, "hinge_embedding_loss")
+    x, t = tensors_of("hinge_embedding_loss", input, target)
     far = where(t != 1, clamp(margin - x, min=0), 0.0)
     return reduced(far + where(t != -1, x, 0.0), reduction)
 
@@ -45,8 +45,7 @@ def margin_ranking_loss(
     """max(0, margin - t (a - b)): a should be larger where t is 1, b where it is -1."""
     op = "margin_ranking_loss"
     reduction = reduction_of(op, reduction, size_average, reduce)
-    a, b, t = (as_tensor(each, op) for each in (input1, input2, target))
-    _same_ndim(op, a, b, t)
+    a, b, t = _alike(op, input1, input2, target)
     return reduced(clamp(margin - t * (a - b), min=0), reduction)
 
 
@@ -67,7 +66,7 @@ def cosine_embedding_loss(
     """
     op = "cosine_embedding_loss"
     reduction = reduction_of(op, reduction, size_average, reduce)
-    a, b, t = float_tensor(input1, op), float_tensor(input2, op), as_tensor(target, op)
+    (a, b), t = tensors_of(op, input1, input2), as_tensor(target, op)
     if t.ndim > 1 or a.ndim != t.ndim + 1 or b.ndim != t.ndim + 1:
         raise ValueError(
             f"{op}: inputs of shape {list(a.shape)} and {list(b.shape)} with a target of shape "
@@ -85,8 +84,8 @@ def soft_margin_loss(
 ) -> Tensor:
     """log(1 + exp(-t x)) for targets of 1 and -1."""
     reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
-    x = float_tensor(input, "soft_margin_loss")
-    return reduced(-logsigmoid(x * as_tensor(target, "soft_margin_loss")), reduction)
+    x, t = tensors_of("soft_margin_loss", input, target)
+    return reduced(-logsigmoid(x * t), reduction)
 
 
 def multi_margin_loss(
@@ -112,9 +111,9 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"{op}: p={p}: there are 1 and 2")
     x, labels = float_tensor(input, op), _integers(op, target)
-    if x.ndim not in (1, 2) or 0 in x.shape[-1:]:
+    if x.ndim > 2 or 0 in x.shape[-1:]:
         raise ValueError(f"{op}: wants scores (N, C) or (C,), got shape {list(x.shape)}")
-    rows = x if x.ndim == 2 else x.unsqueeze(0)
+    rows = x if x.ndim == 2 else x.reshape(1, -1)
     N, C = rows.shape
     if labels.size != N or labels.ndim > 1:
         raise ValueError(
@@ -147,11 +146,13 @@ def multilabel_margin_loss(
     op = "multilabel_margin_loss"
     reduction = reduction_of(op, reduction, size_average, reduce)
     x, labels = float_tensor(input, op), _integers(op, target)
-    if x.ndim not in (1, 2) or 0 in x.shape[-1:] or labels.shape != x.shape:
+    if x.ndim > 2 or 0 in x.shape[-1:] or labels.shape != x.shape:
         raise ValueError(
             f"{op}: scores of shape {list(x.shape)} and labels of shape {list(labels.shape)}: want "
             "(N, C) or (C,) for both"
         )
+    if x.ndim == 0:
+        x, labels = x.reshape(1), labels.reshape(1)
     C = x.shape[-1]
     listed = np.logical_and.accumulate(labels != -1, axis=-1)
     check_range(np.where(listed, labels, 0), None, x.shape, C, op)
@@ -180,7 +181,7 @@ def multilabel_soft_margin_loss(
     """
     op = "multilabel_soft_margin_loss"
     reduction = reduction_of(op, reduction, size_average, reduce)
-    x, t = float_tensor(input, op), as_tensor(target, op)
+    x, t = tensors_of(op, input, target)
     if x.ndim == 0:
         raise ValueError(f"{op}: scores need a class dimension, got a 0-d tensor")
     loss = -(t * logsigmoid(x) + (1 - t) * logsigmoid(-x))
@@ -201,9 +202,9 @@ def triplet_margin_loss(
     reduce=None,
     reduction="mean",
 ) -> Tensor:
-    """max(0, margin + |a - b|_p - |a - c|_p), with ``pairwise_distance`` of anchor, positive, negative.
+    """max(0, margin + |a - b|_p - |a - c|_p) of anchor a, positive b and negative c.
 
-    ``swap``: |b - c| counts in place of |a - c| where it is smaller.
+    The distances are ``pairwise_distance``; ``swap``: |b - c| counts where it is below |a - c|.
 
     Source: Balntas et al. 2016, "Learning shallow convolutional feature descriptors with triplet
     losses".
@@ -236,20 +237,22 @@ def triplet_margin_with_distance_loss(
 def _triplet(op, tensors, distance, margin, swap, reduction):
     if margin <= 0:
         raise ValueError(f"{op}: margin={margin} must be positive")
-    anchor, positive, negative = tensors
-    _same_ndim(op, *tensors)
+    anchor, positive, negative = _alike(op, *tensors)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))
     return reduced(clamp(margin + near - far, min=0), reduction)
 
 
-def _same_ndim(op, *tensors):
+def _alike(op, *values):
+    """The tensors, of shapes that broadcast and have the same number of dimensions."""
+    tensors = tensors_of(op, *values)
     if len({t.ndim for t in tensors}) > 1:
         raise RuntimeError(
             f"{op}: the tensors must have the same number of dimensions, got shapes "
             + ", ".join(str(list(t.shape)) for t in tensors)
         )
+    return tensors
 
 
 def _integers(op, target):

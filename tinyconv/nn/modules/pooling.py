@@ -58,9 +58,7 @@ class _MaxUnpoolNd(_Pool):
         self.padding = counts(axes, op, "padding", padding, 0)
 
     def forward(self, x, indices, output_size=None):
-        return self._function(
-            x, indices, self.kernel_size, self.stride, self.padding, output_size
-        )
+        return self._function(x, indices, self.kernel_size, self.stride, self.padding, output_size)
 
 
 class MaxUnpool1d(_MaxUnpoolNd):

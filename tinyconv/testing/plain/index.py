@@ -32,6 +32,8 @@ def gather(x, dim, index):
 
 @both("take_along_dim")
 def take_along_dim(x, index, dim=None):
+    if dim is None:
+        x, index, dim = x.reshape(-1), index.reshape(-1), 0
     return np.take_along_axis(x, index, dim)
 
 

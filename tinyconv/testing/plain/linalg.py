@@ -64,5 +64,6 @@ def _(x, y, w, b=0):
 
 
 @oracle("F.embedding")
-def _(index, weight, padding_idx=None):
+def _(index, weight, max_norm=np.inf):
+    assert np.linalg.norm(weight, axis=1).max() < max_norm
     return weight[index]

@@ -80,7 +80,8 @@ _places = recipes((2, 3, 2), dtype=np.int64, integer=True, low=0.0, high=3.0)
 register(
     "max_unpool",
     *spelled(
-        "F.max_unpool2d(x, i, 2)", "F.max_unpool2d(x[None], i[None], 2, (2, 1), output_size=(5, 3))",
+        "F.max_unpool2d(x, i, 2)",
+        "F.max_unpool2d(x[None], i[None], 2, (2, 1), output_size=(5, 3))",
         "F.max_unpool1d(x, i, 3, 2, 1, output_size=(4,))",
         x=recipes((2, 3, 2)), i=_places,
     ),

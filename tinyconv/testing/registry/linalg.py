@@ -70,7 +70,7 @@ product(
 register(
     "embedding",
     *spelled(
-        "F.embedding(i, w)", "F.embedding(i, w, padding_idx=1)", "F.embedding(i, w, -1)",
+        "F.embedding(i, w)", "F.embedding(i, w, max_norm=99.0)",
         i=recipes((2, 3), dtype=np.int64, integer=True, low=0.0, high=3.0), w=recipes((4, 3)),
     ),
 )  # fmt: skip

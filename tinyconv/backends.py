@@ -1,0 +1,29 @@
+"""Switches of PyTorch's that scripts set (``backends.cudnn.benchmark = True``): they do nothing.
+
+Results are the same in every run, and for any number of threads, anyway.
+"""
+
+
+class _Backend:
+    """One that is not there; whatever is set on it is kept, and changes nothing."""
+
+    benchmark = deterministic = enabled = allow_tf32 = False
+
+    def __init__(self, name):
+        self._name = name
+
+    def __repr__(self):
+        return f"<backend {self._name}: not available>"
+
+    def is_available(self):
+        """False.
+
+        >>> import tinyconv as tc
+        >>> tc.backends.mps.is_available()
+        False
+        """
+        return False
+
+
+cudnn, cuda, mps, mkldnn, openmp = map(_Backend, ("cudnn", "cuda", "mps", "mkldnn", "openmp"))
+cuda.matmul = _Backend("cuda.matmul")
