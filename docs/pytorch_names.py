@@ -47,6 +47,8 @@ BY_HAND = {
     "unique": ["input, sorted=True, return_inverse=False, return_counts=False, dim=None"],
     "unique_consecutive": ["input, return_inverse=False, return_counts=False, dim=None"],
     "requires_grad_": ["self, requires_grad=True"],
+    "subtract_": ["self, other, *, alpha=1"],
+    "to": ["self, device=None, dtype=None, non_blocking=False, copy=False, *, memory_format=None"],
     "set_num_threads": [],  # no names
     "from_numpy": [],
     "uniform_": ["self, *, generator=None"],  # `from` can not be a name in Python
@@ -66,7 +68,7 @@ def is_given_up(text, method):
     """Forms of old with a factor between the tensors: ``add(input, alpha, other)``."""
     words = [word.strip() for word in text.split("*")[0].split(",") if word.strip()]
     factor = any(word in words[:-1] for word in ("alpha", "beta", "value"))
-    return factor or ("self" in words and not method)
+    return factor or "alpha=1" in words or ("self" in words and not method)
 
 
 def arguments(node):
@@ -153,6 +155,11 @@ def record():
     top = {n for n in top if not isinstance(getattr(torch, n, None), (type(ast), torch.dtype))}
     own = {n for n in dir(F) if not isinstance(getattr(F, n), type) and n.islower()}
     own = {n for n in own if callable(getattr(F, n)) and n[0] != "_"}
+    algebra = [
+        n
+        for n in dir(torch.linalg)
+        if n.islower() and type(getattr(torch.linalg, n)).__name__ == "builtin_function_or_method"
+    ]
     classes = [n for n in nn.modules.__all__] + ["Parameter", "Buffer"]
     tensor = {n for n in dir(torch.Tensor) if not n.startswith("_")}
     operators = [n for n in dir(torch.Tensor) if n.startswith("__") and n in methods]
@@ -182,6 +189,7 @@ def record():
         "torch.autograd.functional": overloads(
             torch.autograd.functional, "vjp jvp jacobian hessian hvp vhp".split(), {}
         ),
+        "torch.linalg": overloads(torch.linalg, algebra, {}),
         "torch.utils.data": overloads(
             torch.utils.data, [n for n in torch.utils.data.__all__ if "Pipe" not in n], {}
         ),

@@ -31,7 +31,25 @@ SAME_DEFAULT = set(
 )
 
 #: how a name is narrower, where its arguments do not say it
-NARROWER = {}
+NARROWER = {
+    "torch.nn.functional.interpolate": "no `antialias=True`",
+    "torch.nn.functional.embedding": "no `sparse=True`",
+    "torch.nn.Embedding": "no `sparse=True`",
+    "torch.gather": "no `sparse_grad=True`",
+    "torch.Tensor.gather": "no `sparse_grad=True`",
+    "torch.norm": "no `p='nuc'`",
+    "torch.Tensor.norm": "no `p='nuc'`",
+    "torch.linalg.norm": "of matrices only `'fro'`, 1, -1, inf and -inf",
+    "torch.linalg.matrix_norm": "only `'fro'`, 1, -1, inf and -inf",
+    "torch.linalg.matrix_power": "no negative powers",
+    "torch.matrix_power": "no negative powers",
+    "torch.Tensor.matrix_power": "no negative powers",
+    "torch.Tensor.cuda": "raises: there is no GPU",
+    "torch.autograd.Function": "`forward` gets NumPy arrays, `backward` tensors",
+    "torch.autograd.gradcheck": "tolerances come from the slopes' own error bars",
+    "torch.autograd.gradgradcheck": "tolerances come from the slopes' own error bars",
+    "torch.Size": "a tuple",
+}
 
 HEAD = """\
 # PyTorch's names
@@ -89,14 +107,16 @@ def differences(thing, text):
     here = {p.name: p for p in given}
     order = [p.name for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     any_place = any(p.kind is p.VAR_POSITIONAL for p in given)
+    any_name = any(p.kind is p.VAR_KEYWORD for p in given)
     places, named, defaults, star = theirs(text)
     if places[:1] == ["self"]:  # a method: the tensor itself has no name
         places, order = places[1:], order[1:]
-    missing = [n for n in places + named if n not in here and n not in ASIDE and n[0] != "_"]
+    public = [n for n in places + named if n not in ASIDE and n[0] != "_"]
+    missing = [] if any_name else [n for n in public if n not in here]
     yield from (f"without `{n}`" for n in missing)
     if star and not any_place:
         yield "sizes as one tuple only"
-    kept = [n for n in places if n not in ASIDE and n not in missing]
+    kept = [n for n in places if n in public and n not in missing]
     there = [n for n in order if n in kept]
     if not any_place:
         # an argument of another form may have that place: max(x, other), max(x, dim)

@@ -12,7 +12,18 @@ import importlib as _importlib
 import numpy as _np
 
 from tinyconv import absent as _absent
-from tinyconv import autograd, backends, cuda, data, kernels, linalg, nn, optim, testing, utils
+from tinyconv import (
+    autograd,
+    backends,
+    cuda,
+    data,
+    kernels,
+    linalg,
+    nn,
+    optim,
+    testing,
+    utils,
+)
 from tinyconv.autograd import (
     Tensor,
     enable_grad,
@@ -25,6 +36,7 @@ from tinyconv.autograd import (
     set_grad_enabled,
 )
 from tinyconv.kernels import get_num_threads, set_num_threads
+from tinyconv.nn.functional import bilinear
 from tinyconv.ops.activations import celu, hardshrink, prelu, rrelu, selu, threshold
 from tinyconv.ops.arithmetic import (
     add,
@@ -119,6 +131,7 @@ from tinyconv.ops.distance import (
     pdist,
     renorm,
 )
+from tinyconv.ops.einsum import einsum
 from tinyconv.ops.index import (
     argwhere,
     gather,
@@ -149,7 +162,6 @@ from tinyconv.ops.join import (
     vsplit,
     vstack,
 )
-from tinyconv.ops.einsum import einsum
 from tinyconv.ops.linalg import (
     addbmm,
     addmm,
@@ -180,8 +192,6 @@ from tinyconv.ops.order import (
     unique,
     unique_consecutive,
 )
-from tinyconv.nn.functional import bilinear
-from tinyconv.ops.products import cross, inner, kron, matrix_power, tensordot, trace
 from tinyconv.ops.pairs import (
     addcdiv,
     addcmul,
@@ -225,9 +235,9 @@ from tinyconv.ops.pointwise import (
     floor,
     frac,
     log,
-    log10,
     log1p,
     log2,
+    log10,
     logit,
     nan_to_num,
     positive,
@@ -252,6 +262,8 @@ from tinyconv.ops.power import (
     pow,
     square,
 )
+from tinyconv.ops.printing import set_printoptions
+from tinyconv.ops.products import cross, inner, kron, matrix_power, tensordot, trace
 from tinyconv.ops.random import (
     Generator,
     bernoulli,
@@ -270,6 +282,35 @@ from tinyconv.ops.random import (
     randn_like,
     randperm,
     set_rng_state,
+)
+from tinyconv.ops.rearrange import (
+    adjoint,
+    block_diag,
+    broadcast_shapes,
+    broadcast_tensors,
+    broadcast_to,
+    cartesian_prod,
+    combinations,
+    diag,
+    diag_embed,
+    diagflat,
+    fliplr,
+    flipud,
+    meshgrid,
+    moveaxis,
+    movedim,
+    ravel,
+    repeat_interleave,
+    roll,
+    rot90,
+    swapaxes,
+    swapdims,
+    tile,
+    tril,
+    tril_indices,
+    triu,
+    triu_indices,
+    unflatten,
 )
 from tinyconv.ops.reduce import (
     all,
@@ -301,35 +342,6 @@ from tinyconv.ops.scan import (
     diff,
     logcumsumexp,
     prod,
-)
-from tinyconv.ops.rearrange import (
-    adjoint,
-    block_diag,
-    broadcast_shapes,
-    broadcast_tensors,
-    broadcast_to,
-    cartesian_prod,
-    combinations,
-    diag,
-    diag_embed,
-    diagflat,
-    fliplr,
-    flipud,
-    meshgrid,
-    moveaxis,
-    movedim,
-    ravel,
-    repeat_interleave,
-    roll,
-    rot90,
-    swapaxes,
-    swapdims,
-    tile,
-    tril,
-    tril_indices,
-    triu,
-    triu_indices,
-    unflatten,
 )
 from tinyconv.ops.scatter import (
     bincount,

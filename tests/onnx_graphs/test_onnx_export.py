@@ -81,6 +81,15 @@ CASES = {
         ROWS,
         {},
     ),
+    "predicates": (
+        lambda net, x: tc.where(~(x > 0) | tc.isnan(x.log()) ^ (1 / tc.relu(x)).isinf(), x, 3.0),
+        ROWS,
+        {},
+    ),
+    "steps": (lambda net, x: x.floor() + x.ceil() * 2 + x.round() - (x + 3).reciprocal(), ROWS, {}),
+    "angles": (
+        lambda net, x: x.tan() + x.tanh().asin() - x.atan() + x.cosh().acosh() * x.sinh(), ROWS, {},
+    ),
     "softmax": (lambda net, x: F.softmax(x, 1), IMAGES, {}),
     "log_softmax": (lambda net, x: F.log_softmax(x, -1), ROWS, {}),
     "exp, log": (lambda net, x: (x.exp() + 1).log() - x.expm1() + (x * x).log1p(), ROWS, {}),

@@ -94,7 +94,11 @@ def test_prelu_has_a_slope_for_each_channel():
         (lambda: F.hardtanh(tc.ones(2), 2, 1), ValueError, "hardtanh: min_val=2 is above"),
         (lambda: F.celu(tc.ones(2), 0), RuntimeError, "celu: alpha must not be 0"),
         (lambda: F.gelu(tc.ones(2), approximate="erf"), RuntimeError, "gelu: approximate='erf'"),
-        (lambda: F.glu(tc.ones(2, 3)), RuntimeError, r"glu: size 3 of \[2, 3\] along dim -1 is odd"),
+        (
+            lambda: F.glu(tc.ones(2, 3)),
+            RuntimeError,
+            r"glu: size 3 of \[2, 3\] along dim -1 is odd",
+        ),
         (lambda: F.glu(tc.tensor(1.0)), RuntimeError, "glu: a 0-d tensor"),
         (lambda: F.softshrink(tc.ones(2), -1), RuntimeError, "softshrink: lambd=-1"),
         (lambda: F.softmax(tc.ones(2), 1), IndexError, "softmax: dim=1 is out of range"),

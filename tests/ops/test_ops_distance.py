@@ -94,6 +94,4 @@ def test_similarity_and_normalisation_of_zero_vectors():
 
 def test_renorm_leaves_short_rows_alone():
     x = tc.tensor([[3.0, 4.0], [0.3, 0.4]])
-    np.testing.assert_allclose(
-        x.renorm(2, 0, 1.0).numpy(), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-6
-    )
+    np.testing.assert_allclose(x.renorm(2, 0, 1.0).numpy(), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-6)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyconv as tc
-from tinyconv.ops.inplace import is_seen
+from tinyconv.ops.inplace import NAMES, is_seen
 
 
 @pytest.mark.parametrize(
@@ -406,3 +406,56 @@ def test_random_programs_do_what_they_do_in_pytorch_or_raise(program, seed):
             np.testing.assert_allclose(found[0][name], wanted[0][name], 1e-9, err_msg=name)
         for a, b in zip(found[1], wanted[1]):
             np.testing.assert_allclose(0 if a is None else a, 0 if b is None else b, 1e-9)
+
+
+# -- every name -------------------------------------------------------------------------------
+_i, _m = tc.tensor([1, 0]), tc.tensor([[True, False, True], [False, True, False]])
+_other = tc.tensor([[0.5, 1.5, 2.5], [0.75, 0.25, 3.0]])
+_whole = tc.tensor([[1, 0, 2], [3, 1, 1]])
+_square = tc.ones(2, 2)
+#: what an op needs besides the tensor (default: nothing, or another tensor); bools or integers
+_ARGUMENTS = {
+    "addbmm": (tc.ones(2, 2, 2), tc.ones(2, 2, 3)), "addcdiv": (_other, _other),
+    "addcmul": (_other, _other), "addmm": (_square, _other), "addmv": None, "baddbmm": None,
+    "addr": (tc.ones(2), tc.ones(3)), "clamp": (0.6, 2.0), "clamp_max": (0.6,),
+    "clamp_min": (0.6,), "clip": (0.6, 2.0), "cumprod": (1,), "cumsum": (1,),
+    "index_add": (0, _i, _other), "index_copy": (0, _i, _other), "index_fill": (0, _i, 7.0),
+    "index_put": ((_i, _i), tc.ones(2)), "lerp": (_other, 0.25), "masked_fill": (_m, 7.0),
+    "masked_scatter": (_m, _other), "nan_to_num": (), "put": (_i, tc.ones(2)),
+    "renorm": (2, 0, 1.0), "scatter": (1, _whole % 3, _other),
+    "scatter_add": (1, _whole % 3, _other), "scatter_reduce": (1, _whole % 3, _other, "amax"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES.split() if hasattr(tc.Tensor, n)])
+def test_each_name_is_the_op_without_the_underscore(name):
+    values, op = tc.tensor([[0.1, 0.9, 0.5], [0.7, 0.3, 0.2]]), getattr(tc.Tensor, name[:-1])
+    arguments = _ARGUMENTS.get(name[:-1], ())
+    if arguments is None:  # other ranks
+        return
+    for first in (values, _whole, _m):
+        found = None
+        for others in (arguments, (_other,), (_whole,)):
+            try:
+                found = op(first, *others)
+                break
+            except (TypeError, RuntimeError, ValueError):
+                continue
+        if found is not None:
+            break
+    assert found is not None, "no arguments fit"
+    plain = first.clone()
+    assert getattr(plain, name)(*others) is plain
+    assert plain.dtype == first.dtype
+    np.testing.assert_allclose(plain.numpy(), found.to(first.dtype).numpy())
+    if first is values:
+        leaf = values.clone().requires_grad_()
+        past = leaf * 1
+        changed = past.clone()
+        getattr(changed, name)(*others)
+        assert changed.requires_grad and tc.allclose(changed, plain, equal_nan=True)
+        wanted = op(past, *others).to(values.dtype)
+        expected = tc.autograd.grad(wanted.sum(), leaf, allow_unused=True) if (
+            wanted.requires_grad) else (None,)  # fmt: skip
+        (g,) = tc.autograd.grad(changed.sum(), leaf)
+        np.testing.assert_allclose(g.numpy(), 0 if expected[0] is None else expected[0].numpy())

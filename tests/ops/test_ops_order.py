@@ -87,13 +87,21 @@ def test_buckets_on_the_boundaries():
 @pytest.mark.parametrize(
     "call, error, words",
     [
-        (lambda x: x.topk(4), RuntimeError, r"topk: k=4 of the 3 elements along dim -1 of \[2, 3\]"),
+        (
+            lambda x: x.topk(4),
+            RuntimeError,
+            r"topk: k=4 of the 3 elements along dim -1 of \[2, 3\]",
+        ),
         (lambda x: x.kthvalue(0), RuntimeError, "kthvalue: k=0 of the 3 elements"),
         (lambda x: x.sort(2), IndexError, "sort: dim=2 is out of range"),
         (lambda x: x.quantile(1.5), RuntimeError, "quantile: q=1.5 must lie between 0 and 1"),
         (lambda x: x.quantile(0.5, interpolation="cubic"), ValueError, "interpolation='cubic'"),
         (lambda x: x.quantile(tc.ones(1).double()), TypeError, "input is float32, q is float64"),
-        (lambda x: tc.zeros(0, 3).mode(0), IndexError, r"mode: shape \[0, 3\] is empty along dim 0"),
+        (
+            lambda x: tc.zeros(0, 3).mode(0),
+            IndexError,
+            r"mode: shape \[0, 3\] is empty along dim 0",
+        ),
         (lambda x: tc.bucketize(x, x), RuntimeError, r"bucketize: boundaries \[2, 3\] must be a v"),
         (lambda x: tc.searchsorted(x, tc.ones(3, 2)), RuntimeError, "does not fit values of"),
         (lambda x: tc.searchsorted(x[0], 1, right=True, side="left"), RuntimeError, "side='left'"),

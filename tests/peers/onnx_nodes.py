@@ -120,7 +120,13 @@ def resize(node, x, roi=None, scales=None, sizes=None):
     mode, place = node.get("mode", "nearest"), node.get("coordinate_transformation_mode")
     place = place or "half_pixel"
     rounding = node.get("nearest_mode", "round_prefer_floor")
-    strange = {"axes", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy"}
+    strange = {
+        "antialias",
+        "axes",
+        "exclude_outside",
+        "extrapolation_value",
+        "keep_aspect_ratio_policy",
+    }
     if strange & set(node) or x.ndim != 4 or (mode == "cubic" and "cubic_coeff_a" in node):
         raise Elsewhere(f"one of {strange}, or another cubic")
     names = {
@@ -139,13 +145,12 @@ def resize(node, x, roi=None, scales=None, sizes=None):
     if place == "align_corners" and scales is not None and not upwards:
         raise Elsewhere("corners of a size that is no whole number")
     mode, corners = names[mode, place, rounding]
-    more = {"antialias": True} if node.get("antialias") else {}
     given = (
         {"size": tuple(ints(sizes)[2:])}
         if sizes is not None
         else {"scale_factor": tuple(float(s) for s in scales.array[2:])}
     )
-    return F.interpolate(x, **given, mode=mode, align_corners=corners, **more)
+    return F.interpolate(x, **given, mode=mode, align_corners=corners)
 
 
 def grid_sample(node, x, grid):
@@ -405,7 +410,6 @@ ADAPTERS = {
     "CumProd": running("cumprod", 1),
     "TopK": top_k,
     "Einsum": lambda node, *inputs: tc.einsum(node["equation"], *inputs),
-    "Det": direct("det"),
     "OneHot": one_hot,
     "Hardmax": hardmax,
     "GatherND": gather_nd,

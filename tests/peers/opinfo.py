@@ -7,9 +7,9 @@
 Each sample of PyTorch's OpInfo database is rebuilt twice, tensor by tensor with strides and
 ``requires_grad``, once for torch and once for tinyconv. Compared are the output (structure, shapes,
 dtypes, values), the tensors that went in (an op may only change what PyTorch's changes), the
-gradients to all inputs, in float64 their gradients again, the output for non-contiguous inputs, and
-the tensor's method and in-place method of that name.
-Error samples must raise an error of Python's own kinds that names the op.
+gradients to all inputs, in float64 their gradients again, the output for non-contiguous inputs and
+for read-only inputs of negative strides ("backward"), and the tensor's method and in-place method
+of that name. Error samples must raise an error of Python's own kinds that names the op.
 """
 
 import argparse
@@ -42,7 +42,7 @@ DTYPES = {
     "int64": torch.int64,
     "bool": torch.bool,
 }
-STAGES = ("forward", "noncontiguous", "method", "inplace", "grad", "gradgrad", "error")
+STAGES = ("forward", "noncontiguous", "backward", "method", "inplace", "grad", "gradgrad", "error")
 
 
 def select(names):
@@ -110,6 +110,8 @@ def _samples(op, dtype, limit, skipped):
             if dtype == "float64":
                 (outcome,) = check(op, sample.noncontiguous(), dtype, derivatives=False)
                 yield dataclasses.replace(outcome, stage="noncontiguous")
+                (outcome,) = check(op, sample, dtype, derivatives=False, backward=True)
+                yield dataclasses.replace(outcome, stage="backward")
             if isinstance(sample.input, torch.Tensor):
                 outcomes = (check_method(op, sample, dtype, name) for name in methods)
                 yield from filter(None, outcomes)

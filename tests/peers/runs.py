@@ -72,9 +72,9 @@ def describe_sample(sample):
 class Run:
     """The op on one sample in one world, and its derivatives step by step."""
 
-    def __init__(self, T, op, sample, seed=0, method=None, double=False, order=2):
+    def __init__(self, T, op, sample, seed=0, method=None, order=2, **layout):
         self.T, self.op, self.sample, self.order = T, op, sample, order
-        self.builder = Builder(T, double)
+        self.builder = Builder(T, **layout)
         self.function = getattr(T.Tensor, method) if method else counterpart(op, T)
         self.arguments = self.builder((sample.input, list(sample.args), sample.kwargs))
         T.manual_seed(seed)
@@ -150,10 +150,10 @@ class Run:
         return [*([] if alone else self.output[:-1]), self.T.from_numpy(np.array(x))]
 
 
-def check(op, sample, dtype, derivatives=True):
-    """Outcomes of one sample: forward, grad, gradgrad."""
+def check(op, sample, dtype, derivatives=True, **layout):
+    """Outcomes of one sample: forward, grad, gradgrad; ``layout`` is for our tensors alone."""
     order = 2 if dtype == "float64" and op.supports_gradgrad else 1
-    ours, theirs = Run(tc, op, sample, order=order), Run(torch, op, sample, order=order)
+    ours, theirs = Run(tc, op, sample, order=order, **layout), Run(torch, op, sample, order=order)
     values = is_determined(op, sample)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -64,10 +64,12 @@ class Builder:
     """Rebuilds the arguments of a sample for ``T`` and remembers the tensors in order.
 
     ``double`` makes float64 of float32: then the result is what float32 should come to.
+    ``backward`` lays the same values out in read-only memory from the last to the first.
     """
 
-    def __init__(self, T, double=False):
-        self.T, self.double, self.tensors, self._known = T, double, [], {}
+    def __init__(self, T, double=False, backward=False):
+        self.T, self.double, self.backward = T, double, backward
+        self.tensors, self._known = [], {}
 
     def __call__(self, value):
         T = self.T
@@ -107,6 +109,9 @@ class Builder:
         array = copied(value.detach().numpy())
         if self.double and array.dtype == np.float32:
             array = array.astype(np.float64)
+        if self.backward:
+            array = np.flip(np.flip(array).copy())[...]
+            array.flags.writeable = False
         tensor = self.T.from_numpy(array)
         return tensor.requires_grad_() if value.requires_grad else tensor
 
@@ -130,10 +135,10 @@ def dtype_of(dtype):
 
 
 def module(value):
-    """tinyconv's module of that name with the same numbers (distance functions in samples)."""
-    kind = getattr(tc.nn, type(value).__name__)
-    names = value.__constants__
-    return kind(**{name: getattr(value, name) for name in names})
+    """tinyconv's module for a distance that a sample hands over."""
+    if not isinstance(value, torch.nn.PairwiseDistance):
+        raise OutOfScope(type(value).__name__)
+    return tc.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
 
 
 def describe(value):

@@ -6,7 +6,7 @@ import pytest
 
 opinfo = pytest.importorskip("opinfo", reason="needs torch", exc_type=ImportError)
 known = pytest.importorskip("known")
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
 #: what the ops of a convolutional network are; each must be there
 ESSENTIAL = """

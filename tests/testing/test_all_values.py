@@ -11,7 +11,8 @@ from tinyconv.testing.plain import ORACLES, plain
 from tinyconv.testing.registry import OPS, VALUES, names_in
 
 #: ops whose value is chance: their cases are compared by other tests
-RANDOM = {"F.dropout", "F.dropout2d", "F.gumbel_softmax", "tc.rrelu"}
+RANDOM = {"F.dropout", "F.dropout1d", "F.dropout2d", "F.dropout3d", "F.alpha_dropout"}
+RANDOM |= {"F.feature_alpha_dropout", "F.gumbel_softmax", "tc.rrelu"}
 #: spelled in Python, not called by name: ndarrays have them
 NATIVE = {"Tensor.T", "Tensor.mT", "Tensor.shape", "Tensor.dtype", "Tensor.ndim"}
 NATIVE |= {"Tensor.H", "Tensor.mH", "tc.int32", "tc.int64"}

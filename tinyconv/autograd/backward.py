@@ -77,6 +77,7 @@ def grad(
     grad_outputs=None,
     retain_graph=None,
     create_graph=False,
+    only_inputs=True,
     allow_unused=None,
     is_grads_batched=False,
     materialize_grads=False,
@@ -88,6 +89,7 @@ def grad(
         grad_outputs: cotangents of the outputs' shapes; None stands for 1 on scalars.
         retain_graph: keep saved data for another walk; default ``create_graph``.
         create_graph: record the walk, so that the result can be differentiated again.
+        only_inputs: accepted for PyTorch's sake: the leaves' ``.grad`` is never filled.
         allow_unused: give None for inputs that the outputs do not depend on.
         is_grads_batched: there is no such mode; leave it False.
         materialize_grads: give zeros for them instead.

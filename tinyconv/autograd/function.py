@@ -248,29 +248,25 @@ def _shape_of(array):
 
 
 def _as_output(cls, array, args, arrays):
-    if type(array) is np.ndarray and array.base is None:  # as most are
-        for given in arrays:
-            if given is array:
-                break
-        else:
-            return _wrap(Tensor, array)
-    elif isinstance(array, Later):
-        return defer(array)
-    elif not isinstance(array, (np.ndarray, np.generic)):
-        raise TypeError(
-            f"{cls.__name__}.forward returned {type(array).__name__}; it works on NumPy arrays "
-            "and returns one, or a tuple of them"
-        )
-    array = np.asarray(array)
-    fresh = is_new(array)
-    for a, given in zip(args, arrays):
-        if isinstance(a, Tensor):
-            if given is array:
-                return a._alias(array[...])
-            # a view of an input shares its memory, and so its version counter
-            if not fresh and np.may_share_memory(array, given):
-                return a._alias(array)
-    return Tensor._wrap(array)
+    if type(array) is not np.ndarray:
+        if isinstance(array, Later):
+            return defer(array)
+        if not isinstance(array, (np.ndarray, np.generic)):
+            raise TypeError(
+                f"{cls.__name__}.forward returned {type(array).__name__}; it works on NumPy arrays "
+                "and returns one, or a tuple of them"
+            )
+        array = np.asarray(array)
+    base = array.base
+    own = base is None or is_new(array)
+    for i, given in enumerate(arrays):
+        if given is array and isinstance(args[i], Tensor):
+            return _wrap(Tensor, array[...], args[i]._counter)
+        # a view of an input shares its memory, and so its version counter
+        if not own and isinstance(given, np.ndarray) and isinstance(args[i], Tensor):
+            if base is given or base is given.base or np.may_share_memory(array, given):
+                return _wrap(Tensor, array, args[i]._counter)
+    return _wrap(Tensor, array)
 
 
 def _check_options(cls, options):

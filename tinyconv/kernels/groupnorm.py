@@ -107,9 +107,9 @@ def _backward(gy, x, w, means, invstds, K, P, gx, gws, gbs, part, start, stop):
                 for k in range(begin, end, n):
                     left = end - k
                     g, d = read(gy, at + k, left), add(read(x, at + k, left), m)
-                    gd = multiply(g, d)
-                    c = read(w, of + k, left)
-                    sum_g, sum_gd = fma(g, c, sum_g), fma(gd, c, sum_gd)
+                    gd, gc = multiply(g, d), multiply(g, read(w, of + k, left))
+                    sum_g, sum_gd = add(gc, sum_g), fma(gc, d, sum_gd)
+                    write(gx, at + k, left, gc)
                     write(gw, of + k, left, fma(gd, s, read(gw, of + k, left)))
                     write(gb, of + k, left, add(g, read(gb, of + k, left)))
                 level += total(sum_g)
@@ -132,13 +132,13 @@ def _backward(gy, x, w, means, invstds, K, P, gx, gws, gbs, part, start, stop):
         number[2] = -level / D
         number[3] = -invstd * invstd * invstd * slope / D
         l, t = splat(number, 2), splat(number, 3)
-        # w g less its mean comes first: 1 / std may be large, and what it scales cancel out
+        # w g less its mean comes first: 1 / std may be large, and what it scales cancel out. For
+        # P = 1 it has waited in gx, so that what is taken away is, to the last bit, what was summed
         if P == 1:
             for k in range(0, K, n):
                 left = K - k
-                g, d = read(gy, at + k, left), add(read(x, at + k, left), m)
-                g = multiply(fma(g, read(w, of + k, left), l), s)
-                write(gx, at + k, left, fma(d, t, g))
+                gc, d = read(gx, at + k, left), add(read(x, at + k, left), m)
+                write(gx, at + k, left, fma(d, t, multiply(add(gc, l), s)))
         else:
             for k in range(K):
                 c = splat(w, of + k)

@@ -62,6 +62,8 @@ class Hooked:
         """
         return registered(self._backward_hooks, hook, prepend, pre=False)
 
+    register_backward_hook = register_full_backward_hook  # its older name
+
     def register_full_backward_pre_hook(self, hook, prepend=False):
         """Call ``hook(module, grad_output)`` before the walk enters the module; it may return other
         gradients of the results."""

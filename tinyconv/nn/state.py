@@ -136,24 +136,24 @@ class Stateful:
     # -- hooks ---------------------------------------------------------------------------
     def register_state_dict_pre_hook(self, hook):
         """Call ``hook(module, prefix, keep_vars)`` before ``state_dict`` looks at the module."""
-        return self._register(0, hook)
+        return self._keep_hook(0, hook)
 
     def register_state_dict_post_hook(self, hook):
         """Call ``hook(module, state_dict, prefix, metadata)`` when the module's part is in it."""
-        return self._register(1, hook)
+        return self._keep_hook(1, hook)
 
     def register_load_state_dict_pre_hook(self, hook):
         """Call ``hook(module, state_dict, prefix, metadata, strict, missing_keys, unexpected_keys,
         error_msgs)`` before the module is loaded; it may change the dict, which is a copy."""
-        return self._register(2, hook)
+        return self._keep_hook(2, hook)
 
     def register_load_state_dict_post_hook(self, hook):
         """Call ``hook(module, result)`` when all is loaded; it may change the lists in it."""
-        return self._register(3, hook)
+        return self._keep_hook(3, hook)
 
     _register_state_dict_hook = register_state_dict_post_hook
 
-    def _register(self, which, hook):
+    def _keep_hook(self, which, hook):
         table = self.__dict__.setdefault(_TABLES[which], OrderedDict())
         return registered(table, hook, False)
 

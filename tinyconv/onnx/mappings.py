@@ -98,6 +98,13 @@ def _comparison(w, dims, a, b, ufunc):
     return w("Not", mask) if turned else mask
 
 
+def _predicate(w, dims, x, ufunc):
+    names = {"logical_not": "Not", "invert": "Not", "isnan": "IsNaN", "isinf": "IsInf"}
+    if ufunc.__name__ not in names or names[ufunc.__name__] == "Not" and x.dtype != bool:
+        raise Unmapped(f"by {ufunc.__name__} of {x.dtype}")
+    return w(names[ufunc.__name__], x)
+
+
 def _expm1(w, dims, x):
     return w("Sub", w("Exp", x), w.constant(1, x))
 
@@ -271,6 +278,7 @@ MAPPINGS = {
     "power.PowTensor": _same("Pow"),
     "arithmetic.Extremum": _extremum,
     "compare.Comparison": _comparison,
+    "compare.Predicate": _predicate,
     "arithmetic.Where": _same("Where"),
     "arithmetic.Clamp": _clamp,
     "arithmetic.RoundedDiv": _rounded_div,
@@ -289,6 +297,19 @@ MAPPINGS = {
     "pointwise.Erf": _same("Erf"),
     "pointwise.Erfc": _erfc,
     "pointwise.Sign": _same("Sign"),
+    "pointwise.Ceil": _same("Ceil"),
+    "pointwise.Floor": _same("Floor"),
+    "pointwise.Round": _same("Round"),
+    "pointwise.Reciprocal": _same("Reciprocal"),
+    "pointwise.Tan": _same("Tan"),
+    "pointwise.Asin": _same("Asin"),
+    "pointwise.Acos": _same("Acos"),
+    "pointwise.Atan": _same("Atan"),
+    "pointwise.Sinh": _same("Sinh"),
+    "pointwise.Cosh": _same("Cosh"),
+    "pointwise.Asinh": _same("Asinh"),
+    "pointwise.Acosh": _same("Acosh"),
+    "pointwise.Atanh": _same("Atanh"),
     "pointwise.Abs": _same("Abs"),
     "reduce.Sum": _sum,
     "reduce.Amax": _amax,

@@ -116,6 +116,13 @@ def _clip(node):
     return run
 
 
+def _is_inf(node):
+    above, below = node.get("detect_positive", 1), node.get("detect_negative", 1)
+    if not (above and below):
+        raise Unsupported("of one sign")
+    return compare.isinf
+
+
 def _leaky_relu(node):
     return lambda x: F.leaky_relu(x, node.get("alpha", 0.01))
 
@@ -394,7 +401,12 @@ OPERATORS = {
     "Erf": plain(pointwise.erf),
     "Abs": plain(pointwise.abs),
     "Sign": plain(pointwise.sign),
-    "Floor": plain(lambda x: arithmetic.div(x, 1.0, rounding_mode="floor")),
+    **{
+        name: plain(getattr(pointwise, name.lower()))
+        for name in "Floor Ceil Round Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh".split()
+    },
+    "IsNaN": plain(compare.isnan),
+    "IsInf": _is_inf,
     "Softmax": functools.partial(_softmax, softmax.softmax),
     "LogSoftmax": functools.partial(_softmax, softmax.log_softmax),
     "ReduceSum": _reduction(reduce.sum),

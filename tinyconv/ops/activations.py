@@ -1,16 +1,21 @@
 """Activations of one number, of a channel (prelu), of two halves (glu).
 
-None of them is a primitive: each is composed of those in ``pointwise`` and ``arithmetic``, so
-its derivatives follow. ReLU, which is one, stands in ``pointwise``. ``inplace`` is accepted
-where PyTorch has it and means nothing: values never change.
+Each is composed of the ops in ``pointwise`` and ``arithmetic``; so its derivatives follow, and
+traces see ops that they know. ReLU, a primitive, stands in ``pointwise``. Where the steps one
+by one would be slow, what networks use most also has values and slope in one pass over memory
+(``Fused``). ``inplace`` is accepted where PyTorch has it and means nothing: values never change.
 """
 
 import math
 
-from tinyconv.autograd import Tensor
+import numpy as np
+
+from tinyconv.autograd import Function, Tensor, is_grad_enabled
+from tinyconv.autograd.modes import state
+from tinyconv.kernels.activation import erfc as erfc_of
 from tinyconv.ops.arithmetic import Clamp, clamp, where
-from tinyconv.ops.compare import le
-from tinyconv.ops.common import as_tensor, axis, float_tensor
+from tinyconv.ops.blocks import chosen, in_blocks, kept
+from tinyconv.ops.common import as_tensor, axis, float_tensor, vjp_of
 from tinyconv.ops.compare import le
 from tinyconv.ops.index import getitem
 from tinyconv.ops.pointwise import abs, erfc, exp, expm1, log1p, sigmoid, tanh
@@ -18,12 +23,42 @@ from tinyconv.ops.random import stream
 from tinyconv.ops.shape import reshape
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+_ROOT_HALF, _TANH_RATE = math.sqrt(0.5), math.sqrt(2 / math.pi)
+
+
+class Fused(Function):
+    """A composed function of one number in one pass: ``values(x)``, and ``slope(gy, x)`` back.
+
+    Higher derivatives are those of the composed form.
+    """
+
+    def forward(ctx, x, composed, values, slope):
+        ctx.composed, ctx.slope = composed, slope
+        ctx.save_for_backward(x)
+        return in_blocks(values, x)
+
+    def backward(ctx, gy):
+        (x,) = ctx.saved_tensors
+        if is_grad_enabled():
+            return vjp_of(lambda x: (ctx.composed(x),), (x,), (gy,))[0]
+        return Tensor(in_blocks(ctx.slope, gy.array, x.array))
+
+
+def _one_pass(x, composed, values, slope) -> Tensor:
+    """``composed(x)`` as a Fused, unless someone looks at its steps, or x is a complex step."""
+    if x.dtype.kind != "f" or state.detector is not None:
+        return composed(x)
+    return Fused.apply(x, composed, values, slope)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False) -> Tensor:
     """x where x > 0, else negative_slope * x."""
-    x = float_tensor(input, "leaky_relu")
-    return where(x > 0, x, x * negative_slope)
+    return _one_pass(
+        float_tensor(input, "leaky_relu"),
+        lambda x: where(x > 0, x, x * negative_slope),
+        lambda x: chosen(x > 0, x, x * negative_slope),
+        lambda gy, x: chosen(x > 0, gy, gy * negative_slope),
+    )
 
 
 def prelu(input, weight) -> Tensor:
@@ -83,7 +118,12 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False) -> Tensor:
         raise ValueError(f"hardtanh: min_val={min_val} is above max_val={max_val}")
     if x.dtype == bool:
         raise TypeError("hardtanh: wants numbers, got bool; convert with .float()")
-    return Clamp.apply(x, min_val, max_val, True)
+    return _one_pass(
+        x,
+        lambda x: Clamp.apply(x, min_val, max_val, True),
+        lambda x: np.minimum(np.maximum(x, min_val), max_val),
+        lambda gy, x: kept(~((x <= min_val) | (x >= max_val)), gy),
+    )
 
 
 def relu6(input, inplace=False) -> Tensor:
@@ -93,23 +133,32 @@ def relu6(input, inplace=False) -> Tensor:
 
 def hardsigmoid(input, inplace=False) -> Tensor:
     """min(max(x + 3, 0), 6) / 6, a sigmoid of straight lines."""
-    return hardtanh(float_tensor(input, "hardsigmoid") + 3, 0.0, 6.0) / 6
+    return _one_pass(
+        float_tensor(input, "hardsigmoid"),
+        lambda x: Clamp.apply(x + 3, 0.0, 6.0, True) / 6,
+        lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6,
+        lambda gy, x: kept(~((x <= -3) | (x >= 3)), gy) / 6,
+    )
 
 
 def hardswish(input, inplace=False) -> Tensor:
     """x hardsigmoid(x). Source: Howard et al. 2019, arXiv:1905.02244."""
-    return float_tensor(input, "hardswish") * hardsigmoid(input)
+    return _one_pass(
+        float_tensor(input, "hardswish"),
+        lambda x: x * (Clamp.apply(x + 3, 0.0, 6.0, True) / 6),
+        lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
+        lambda gy, x: kept(~(x <= -3), chosen(x >= 3, gy, gy * (x / 3 + 0.5))),
+    )
 
 
 def elu(input, alpha=1.0, inplace=False) -> Tensor:
     """x where x > 0, else alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289."""
-    x = float_tensor(input, "elu")
-    return where(x > 0, x, expm1(clamp(x, max=0)) * alpha)
+    return _elu(float_tensor(input, "elu"), alpha, 1.0, 1.0)
 
 
 def selu(input, inplace=False) -> Tensor:
     """scale * elu(x, alpha) that keeps mean 0, variance 1. arXiv:1706.02515."""
-    return elu(input, _SELU_ALPHA) * _SELU_SCALE
+    return _elu(float_tensor(input, "selu"), _SELU_ALPHA, _SELU_SCALE, 1.0)
 
 
 def celu(input, alpha=1.0, inplace=False) -> Tensor:
@@ -118,22 +167,70 @@ def celu(input, alpha=1.0, inplace=False) -> Tensor:
     Raises:
         RuntimeError: if alpha is 0.
     """
-    x = float_tensor(input, "celu")
     if alpha == 0:
         raise RuntimeError("celu: alpha must not be 0")
-    return where(x > 0, x, expm1(clamp(x, max=0) / alpha) * alpha)
+    return _elu(float_tensor(input, "celu"), alpha, 1.0, 1 / alpha)
+
+
+def _elu(x, alpha, scale, rate):
+    """scale x where x > 0, else scale alpha (exp(rate x) - 1)."""
+
+    def values(x):
+        # exp(z) - 1 = 2 t / (1 - t), t = tanh(z / 2): as exact as expm1, and faster
+        t = np.tanh(np.minimum(x, 0) * (0.5 * rate))
+        return (np.maximum(x, 0) + 2 * alpha * (t / (1 - t))) * scale
+
+    def slope(gy, x):
+        below = gy * np.exp(np.minimum(x, 0) * rate) * (alpha * rate)
+        return chosen(x > 0, gy, below) * scale
+
+    return _one_pass(
+        x,
+        lambda x: where(x > 0, x, expm1(clamp(x, max=0) * rate) * alpha) * scale,
+        values,
+        slope,
+    )
 
 
 def silu(input, inplace=False) -> Tensor:
     """x sigmoid(x)."""
-    x = float_tensor(input, "silu")
-    return x * sigmoid(x)
+    return _one_pass(
+        float_tensor(input, "silu"),
+        lambda x: x * sigmoid(x),
+        lambda x: x * _logistic(x),
+        _silu_slope,
+    )
+
+
+def _logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _silu_slope(gy, x):
+    s = _logistic(x)
+    return gy * s * (1 + x * (1 - s))
 
 
 def mish(input, inplace=False) -> Tensor:
     """x tanh(softplus(x)). Source: Misra 2019, arXiv:1908.08681."""
-    x = float_tensor(input, "mish")
-    return x * tanh(softplus(x))
+    return _one_pass(
+        float_tensor(input, "mish"),
+        lambda x: x * tanh(softplus(x)),
+        lambda x: x * _tanh_softplus(x),
+        _mish_slope,
+    )
+
+
+def _tanh_softplus(x):
+    # tanh(log(1 + e)) = n / (n + 2), n = e (e + 2); 1 long before e could overflow
+    e = np.exp(np.minimum(x, 20))
+    n = e * (e + 2)
+    return n / (n + 2)
+
+
+def _mish_slope(gy, x):
+    w = _tanh_softplus(x)
+    return gy * (w + x * (1 - w * w) * _logistic(x))
 
 
 def gelu(input, approximate="none") -> Tensor:
@@ -146,11 +243,32 @@ def gelu(input, approximate="none") -> Tensor:
     """
     x = float_tensor(input, "gelu")
     if approximate == "tanh":
-        return x * 0.5 * (1 + tanh((x + x**3 * 0.044715) * math.sqrt(2 / math.pi)))
+        return _one_pass(x, _tanh_gelu, _tanh_gelu_values, _tanh_gelu_slope)
     if approximate != "none":
         raise RuntimeError(f"gelu: approximate={approximate!r}; wants 'none' or 'tanh'")
+    return _one_pass(x, _gelu, lambda x: x * 0.5 * erfc_of(x * -_ROOT_HALF), _gelu_slope)
+
+
+def _gelu(x):
     # 1 + erf would leave no digit of the left tail
-    return x * 0.5 * erfc(x * -math.sqrt(0.5))
+    return x * 0.5 * erfc(x * -_ROOT_HALF)
+
+
+def _gelu_slope(gy, x):
+    return gy * (0.5 * erfc_of(x * -_ROOT_HALF) + x * (0.5 * _TANH_RATE) * np.exp(-0.5 * x * x))
+
+
+def _tanh_gelu(x):
+    return x * 0.5 * (1 + tanh((x + x * x * x * 0.044715) * _TANH_RATE))
+
+
+def _tanh_gelu_values(x):
+    return x * 0.5 * (1 + np.tanh((x + x * x * x * 0.044715) * _TANH_RATE))
+
+
+def _tanh_gelu_slope(gy, x):
+    t = np.tanh((x + x * x * x * 0.044715) * _TANH_RATE)
+    return gy * 0.5 * (1 + t + x * (1 - t * t) * (1 + x * x * 0.134145) * _TANH_RATE)
 
 
 def glu(input, dim=-1) -> Tensor:

@@ -169,20 +169,20 @@ class Clamp(Function):
     NaN it passes only if ``strict``."""
 
     def forward(ctx, x, low, high, strict):
-        ctx.bounds = low, high, strict
-        ctx.save_for_backward(x)
-        y = x if low is None else larger(x, x.dtype.type(low))
-        return y if high is None else smaller(y, x.dtype.type(high))
+        y, r, passes = x, x.real, []
+        if low is not None:
+            passes.append(~(r <= low) if strict else r >= low)
+            y = larger(y, x.dtype.type(low))
+        if high is not None:
+            passes.append(~(r >= high) if strict else r <= high)
+            y = smaller(y, x.dtype.type(high))
+        # one mask, which takes less memory than x
+        ctx.save_for_backward(passes[0] if len(passes) == 1 else passes[0] & passes[1])
+        return y
 
     def backward(ctx, gy):
-        (x,) = ctx.saved_tensors
-        low, high, strict = ctx.bounds
-        passes, x = np.ones(x.shape, bool), x.array.real
-        if low is not None:
-            passes &= ~(x <= low) if strict else x >= low
-        if high is not None:
-            passes &= ~(x >= high) if strict else x <= high
-        return where(Tensor(passes), gy, Tensor(np.zeros((), gy.dtype)))
+        (passes,) = ctx.saved_tensors
+        return where(passes, gy, Tensor(np.zeros((), gy.dtype)))
 
 
 def add(input, other, *, alpha=1) -> Tensor:

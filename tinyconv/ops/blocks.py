@@ -8,8 +8,8 @@ import numpy as np
 from tinyconv.kernels import memory, parallel
 from tinyconv.ops.common import quiet
 
-#: elements of a piece: a handful of them in float64 fit into the second cache
-_PIECE = 1 << 13
+#: elements of a piece: several arrays of them fit into the second cache
+_PIECE = 1 << 15
 
 
 @quiet
@@ -30,3 +30,19 @@ def in_blocks(function, *arrays):
 
     parallel.run(work, parallel.chunks(result.size, 4 * result.nbytes))
     return out
+
+
+def kept(mask, x):
+    """x where ``mask`` holds, else 0; by bits, since ``np.where`` is slow where masks are random,
+    and 0 times infinity is not 0."""
+    bits = np.dtype(f"i{x.itemsize}")
+    chosen = np.negative(mask.view(np.int8)).astype(bits)
+    chosen &= x.view(bits)
+    return chosen.view(x.dtype)
+
+
+def chosen(mask, a, b):
+    """a where ``mask`` holds, else b; as ``kept``."""
+    return (kept(mask, a).view(f"i{a.itemsize}") | kept(~mask, b).view(f"i{b.itemsize}")).view(
+        a.dtype
+    )

@@ -13,7 +13,7 @@ from tinyconv.ops.common import axis, float_tensor
 from tinyconv.ops.index import getitem
 from tinyconv.ops.pointwise import abs
 from tinyconv.ops.reduce import amax, amin, p_norm, sum
-from tinyconv.ops.shape import unsqueeze
+from tinyconv.ops.shape import expand, unsqueeze
 
 
 def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None) -> Tensor:
@@ -147,21 +147,21 @@ def _row_norm(difference, p, op):
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim=1, eps=1e-8) -> Tensor:
-    """<x1, x2> / (max(|x1|, eps) max(|x2|, eps)) over ``dim``; the shapes broadcast."""
+    """<x1, x2> / (max(|x1|, eps) max(|x2|, eps)) over ``dim``; the shapes broadcast.
+
+    Where a norm is below ``eps`` the derivative is that of this formula (PyTorch differentiates
+    as if ``eps`` were not there).
+    """
     x1, x2 = float_tensor(x1, "cosine_similarity"), float_tensor(x2, "cosine_similarity")
-    ndim = max(x1.ndim, x2.ndim)
-    at = axis(dim, ndim, "cosine_similarity") - ndim if ndim else -1
-    x1, x2 = _broadcast(x1, x2)
-    return sum(_unit(x1, at, eps) * _unit(x2, at, eps), at)
-
-
-def _broadcast(a, b):
-    shape = np.broadcast_shapes(a.shape, b.shape)
-    return a.expand(shape), b.expand(shape)
-
-
-def _unit(x, dim, eps):
-    size = p_norm(x, 2, dim, True, None, "cosine_similarity")
-    # as in PyTorch the bound counts in the value alone, not in the derivative
-    bound = Tensor(np.maximum(eps - size.array.real, 0).astype(x.dtype))
-    return x / (size + bound)
+    try:
+        shape = np.broadcast_shapes(x1.shape, x2.shape)
+    except ValueError:
+        raise ValueError(
+            f"cosine_similarity: shapes {list(x1.shape)} and {list(x2.shape)} cannot be broadcast"
+        ) from None
+    at = axis(dim, len(shape), "cosine_similarity")
+    first, second = (
+        x / clamp(p_norm(x, 2, at, True, None, "cosine_similarity"), min=eps)
+        for x in (expand(x1, shape), expand(x2, shape))
+    )
+    return sum(first * second, at)

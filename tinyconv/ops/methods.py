@@ -11,6 +11,7 @@ from tinyconv.ops import (
     compare,
     creation,
     distance,
+    facts,
     index,
     inplace,
     join,
@@ -19,6 +20,7 @@ from tinyconv.ops import (
     pairs,
     pointwise,
     power,
+    printing,
     products,
     random,
     rearrange,
@@ -122,6 +124,9 @@ for _names, _make in (
 Tensor.T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]))
 Tensor.mT = Tensor.mH = property(lambda self: shape.transpose(self, -1, -2))
 Tensor.H = property(rearrange.matrix_h)
+
+
+facts.attach()
 
 
 def method(function):
@@ -278,35 +283,4 @@ def __format__(self, spec):
     return format(self.item(), spec) if self.ndim == 0 else format(repr(self), spec)
 
 
-@method
-def __repr__(self):
-    style = {}
-    if self.dtype.kind == "f":
-        style["formatter"] = {"float_kind": _float_format(self.array)}
-    elif self.dtype == bool:
-        width = 4 if self.array.all() else 5
-        style["formatter"] = {"bool": lambda v: str(bool(v)).rjust(width)}
-    text = np.array2string(self.array, separator=", ", prefix="tensor(", threshold=1000, **style)
-    notes = ""
-    if self.dtype not in (np.float32, np.int64, np.bool_):
-        notes += f", dtype={self.dtype}"
-    if self.grad_fn is not None:
-        notes += f", grad_fn={self.grad_fn}"
-    elif self.requires_grad:
-        notes += ", requires_grad=True"
-    return f"tensor({text}{notes})"
-
-
-def _float_format(array):
-    """PyTorch's look: whole numbers as ``1.``, else four decimals, or four of an exponent."""
-    finite = np.abs(array[np.isfinite(array)])
-    large, small = finite.max(initial=0), finite[finite > 0].min(initial=np.inf)
-    if large < 1e8 and np.all(finite == np.floor(finite)):
-        form = "{:.0f}."
-    elif large >= 1e5 or small < 1e-4:
-        form = "{:.4e}"
-    else:
-        form = "{:.4f}"
-    # one width for all, so that columns stand under each other
-    width = max((len(form.format(v)) for v in array[np.isfinite(array)].ravel()), default=0)
-    return lambda v: (form.format(v) if np.isfinite(v) else str(float(v))).rjust(width)
+Tensor.__repr__ = printing.text

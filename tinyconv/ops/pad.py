@@ -1,7 +1,7 @@
 """Making tensors larger at their borders, or smaller.
 
 Primitives: constant padding, whose gradient is getitem (or padding by negative widths), and
-borders that repeat the inside / their adjoint, each other's gradient.
+borders that show the inside again, whose gradient is their adjoint, of the same Function.
 """
 
 from tinyconv.autograd import Function, Tensor
@@ -43,10 +43,20 @@ class Pad(Function):
 
 class Border(Function):
     """x with a border that shows x again: what ``source(i, n)`` tells of an axis of size n for
-    i < 0 and i >= n. ``widths``: (before, after) per axis, none of them negative."""
+    i < 0 and i >= n. ``widths``: (before, after) per axis, none of them negative.
 
-    def forward(ctx, x, widths, source):
-        ctx.widths, ctx.source = widths, source
+    With ``adjoint`` each number of the border is added to where it came from, and the border
+    cut off.
+    """
+
+    def forward(ctx, x, widths, source, adjoint=False):
+        ctx.widths, ctx.source, ctx.adjoint = widths, source, adjoint
+        if adjoint:
+            shape = [n - a - b for n, (a, b) in zip(x.shape, widths)]
+            y = x.copy()
+            for outside, shown in reversed(_repeats(shape, widths, source)):
+                y[shown] += y[outside]
+            return y[_inside(shape, widths)].copy()
         y = memory.empty(tuple([n + a + b for n, (a, b) in zip(x.shape, widths)]), x.dtype)
         y[_inside(x.shape, widths)] = x
         for outside, shown in _repeats(x.shape, widths, source):
@@ -54,22 +64,7 @@ class Border(Function):
         return y
 
     def backward(ctx, gy):
-        return BorderAdjoint.apply(gy, ctx.widths, ctx.source)
-
-
-class BorderAdjoint(Function):
-    """Each number of the border added to where it came from, and the border cut off."""
-
-    def forward(ctx, gy, widths, source):
-        ctx.widths, ctx.source = widths, source
-        shape = [n - a - b for n, (a, b) in zip(gy.shape, widths)]
-        gx = gy.copy()
-        for outside, shown in reversed(_repeats(shape, widths, source)):
-            gx[shown] += gx[outside]
-        return gx[_inside(shape, widths)].copy()
-
-    def backward(ctx, ggx):
-        return Border.apply(ggx, ctx.widths, ctx.source)
+        return Border.apply(gy, ctx.widths, ctx.source, not ctx.adjoint)
 
 
 def _inside(shape, widths):

@@ -122,8 +122,9 @@ xlogy = _pair(
 def logaddexp2(input, other) -> Tensor:
     """log2(2^input + 2^other), without overflow on the way."""
     check_tensors("logaddexp2", input=input, other=other)
+    a, b = operands(input, other, "logaddexp2", floating=True)
     ln2 = math.log(2)
-    return logaddexp(input * ln2, other * ln2) / ln2
+    return logaddexp(a * ln2, b * ln2) / ln2
 
 
 def fmax(input, other) -> Tensor:

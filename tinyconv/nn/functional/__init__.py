@@ -17,6 +17,7 @@ from tinyconv.nn.functional import (
     margins,
     normalization,
     pooling,
+    regression,
     vision,
 )
 from tinyconv.nn.functional.activation import *
@@ -29,6 +30,7 @@ from tinyconv.nn.functional.loss import *
 from tinyconv.nn.functional.margins import *
 from tinyconv.nn.functional.normalization import *
 from tinyconv.nn.functional.pooling import *
+from tinyconv.nn.functional.regression import *
 from tinyconv.nn.functional.vision import *
 
 __all__ = []
@@ -42,4 +44,5 @@ __all__ += loss.__all__
 __all__ += margins.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
+__all__ += regression.__all__
 __all__ += vision.__all__

@@ -21,8 +21,7 @@ def dropout(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
 
     Source: Srivastava et al. 2014.
     """
-    x = _checked(input, p, "dropout")
-    return random_ops.dropout(x, p) if training and p > 0 else x
+    return _dropped("dropout", random_ops.dropout, input, p, training)
 
 
 def dropout1d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
@@ -30,7 +29,7 @@ def dropout1d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
     x = as_tensor(input, "dropout1d")
     if x.ndim not in (2, 3):
         raise ValueError(f"dropout1d: wants (N, C, L) or (C, L), got shape {list(x.shape)}")
-    return _channels(x, p, training, x.ndim - 1, "dropout1d")
+    return _dropped("dropout1d", random_ops.dropout, x, p, training, x.ndim - 1)
 
 
 def dropout2d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
@@ -38,30 +37,28 @@ def dropout2d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
 
     Source: Tompson et al. 2015, arXiv:1411.4280, Sec. 3.2.
     """
-    return _channels(input, p, training, 2, "dropout2d")
+    return _dropped("dropout2d", random_ops.dropout, input, p, training, 2)
 
 
 def dropout3d(input: Tensor, p=0.5, training=True, inplace=False) -> Tensor:
     """Zero whole channels of (N, C, D, H, W), or (C, D, H, W), with probability ``p``."""
     x = as_tensor(input, "dropout3d")
-    return _channels(x, p, training, 2 if x.ndim == 5 else 1, "dropout3d")
+    return _dropped("dropout3d", random_ops.dropout, x, p, training, 2 if x.ndim == 5 else 1)
 
 
 def alpha_dropout(input: Tensor, p=0.5, training=False, inplace=False) -> Tensor:
-    """Dropout for SELU: what is dropped becomes SELU's lowest value, and mean 0 and variance 1 stay.
+    """Dropout for SELU: the dropped become SELU's lowest value; mean 0 and variance 1 stay.
 
-    y = a (x m - alpha (1 - m) + alpha p), m the mask of 0 and 1, a = ((1 + p alpha^2) (1 - p))^-1/2.
+    y = a (x m - alpha (1 - m) + alpha p), m the mask, a = ((1 + p alpha^2) (1 - p))^-1/2.
 
     Source: Klambauer et al. 2017, arXiv:1706.02515, Sec. 2.
     """
-    x = _checked(input, p, "alpha_dropout")
-    return _alpha(x, p, x.shape) if training and p > 0 else x
+    return _dropped("alpha_dropout", _alpha, input, p, training)
 
 
 def feature_alpha_dropout(input: Tensor, p=0.5, training=False, inplace=False) -> Tensor:
     """``alpha_dropout`` of whole channels of (N, C, ...)."""
-    x = _checked(input, p, "feature_alpha_dropout", 2)
-    return _alpha(x, p, _mask_shape(x, 2)) if training and p > 0 else x
+    return _dropped("feature_alpha_dropout", _alpha, input, p, training, 2)
 
 
 def _alpha(x, p, shape):
@@ -72,20 +69,14 @@ def _alpha(x, p, shape):
     return x * Tensor(kept * a) + Tensor(a * _ALPHA * (kept - 1 + p))
 
 
-def _channels(input, p, training, outer, op):
-    """Dropout with a mask over the first ``outer`` axes."""
-    x = _checked(input, p, op, outer)
-    return random_ops.dropout(x, p, _mask_shape(x, outer)) if training and p > 0 else x
-
-
-def _mask_shape(x, outer):
-    return x.shape[:outer] + (1,) * (x.ndim - outer)
-
-
-def _checked(input, p, op, least=0):
+def _dropped(op, rule, input, p, training, outer=None):
+    """``rule`` with a mask over the first ``outer`` axes (None: all) of the checked input."""
     if not 0 <= p <= 1:
         raise ValueError(f"{op}: p={p} must be a probability from 0 to 1")
+    if not training or p == 0:
+        return as_tensor(input, op)
     x = float_tensor(input, op)
-    if x.ndim < least:
-        raise ValueError(f"{op}: wants {least} dimensions at least, got shape {list(x.shape)}")
-    return x
+    if outer is not None and x.ndim < outer:
+        raise ValueError(f"{op}: wants {outer} dimensions at least, got shape {list(x.shape)}")
+    outer = x.ndim if outer is None else outer
+    return rule(x, p, x.shape[:outer] + (1,) * (x.ndim - outer))

@@ -12,7 +12,7 @@ from tinyconv.autograd import Tensor
 from tinyconv.nn.checks import one_dtype
 from tinyconv.ops.activations import hardtanh
 from tinyconv.ops.arithmetic import where
-from tinyconv.ops.common import float_tensor
+from tinyconv.ops.common import float_tensor, quiet
 from tinyconv.ops.index import gather
 from tinyconv.ops.join import stack, unbind
 from tinyconv.ops.linalg import matmul
@@ -25,6 +25,7 @@ _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
 
 
+@quiet  # of places at infinity
 def grid_sample(
     input: Tensor, grid, mode="bilinear", padding_mode="zeros", align_corners=None
 ) -> Tensor:
@@ -131,10 +132,9 @@ def _reflected(place, low, high):
     if span == 0:
         return place * 0
     way = where(place < low, low - place, place - low)
-    with np.errstate(invalid="ignore"):
-        times = np.floor(way.array.real / span)
-        odd = np.fmod(times, 2) != 0
-        rest = way - Tensor(times.astype(way.dtype)) * span
+    times = np.floor(way.array.real / span)
+    odd = np.fmod(times, 2) != 0
+    rest = way - Tensor(times.astype(way.dtype)) * span
     return where(Tensor(odd), span - rest, rest) + low
 
 

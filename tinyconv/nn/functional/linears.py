@@ -114,8 +114,8 @@ def embedding(
     y = getitem(weight, places)
     if padding_idx is not None:
         y = where(Tensor((places == padding_idx % rows)[..., None]), y.detach(), y)
-    if scale_grad_by_freq and y.requires_grad:
-        shares = Tensor((1 / np.bincount(places.ravel(), minlength=1))[places, None])
+    if scale_grad_by_freq and y.requires_grad and count:
+        shares = Tensor(1 / np.bincount(places.ravel())[places, None])
         y.register_hook(lambda gy: gy * shares.to(gy.dtype))
     return y
 

@@ -12,8 +12,8 @@ class Flatten(Module):
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x):
-        return flatten(x, self.start_dim, self.end_dim)
+    def forward(self, input):
+        return flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -24,16 +24,16 @@ class Unflatten(Module):
 
     def __init__(self, dim, unflattened_size):
         super().__init__()
-        for n in (dim, *unflattened_size):
-            if not isinstance(n, int):
-                raise TypeError(
-                    f"Unflatten: dim={dim!r}, unflattened_size={unflattened_size!r}; wants a whole "
-                    "number and a tuple of them"
-                )
+        sizes = unflattened_size if isinstance(unflattened_size, (tuple, list)) else [None]
+        if not all(isinstance(n, int) for n in (dim, *sizes)):
+            raise TypeError(
+                f"Unflatten: dim={dim!r}, unflattened_size={unflattened_size!r}; wants a whole "
+                "number and a tuple of them"
+            )
         self.dim, self.unflattened_size = dim, unflattened_size
 
-    def forward(self, x):
-        return unflatten(x, self.dim, self.unflattened_size)
+    def forward(self, input):
+        return unflatten(input, self.dim, self.unflattened_size)
 
     def extra_repr(self):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -41,9 +41,7 @@ def _layer(name, function, inputs=2, without=(), keywords=False):
         for p in parameters
         if p.name not in without
     ]
-    signature = inspect.Signature(
-        [p.replace(annotation=inspect.Parameter.empty) for p in options]
-    )
+    signature = inspect.Signature([p.replace(annotation=inspect.Parameter.empty) for p in options])
     own = [p.name for p in options if p.name not in (*_SHARED, "weight")]
     passed = [p.name for p in options if p.name not in ("size_average", "reduce")]
     base = _WeightedLoss if "weight" in passed else _Loss

@@ -13,8 +13,8 @@ class _Pad(Module):
         super().__init__()
         self.padding = (padding,) * (2 * self.axes) if isinstance(padding, int) else tuple(padding)
 
-    def forward(self, x):
-        return F.pad(x, self.padding, self.mode)
+    def forward(self, input):
+        return F.pad(input, self.padding, self.mode)
 
     def extra_repr(self):
         return str(self.padding)
@@ -25,8 +25,8 @@ class _ConstantPad(_Pad):
         super().__init__(padding)
         self.value = value
 
-    def forward(self, x):
-        return F.pad(x, self.padding, value=self.value)
+    def forward(self, input):
+        return F.pad(input, self.padding, value=self.value)
 
     def extra_repr(self):
         return f"padding={self.padding}, value={self.value}"

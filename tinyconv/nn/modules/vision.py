@@ -44,9 +44,9 @@ class Upsample(Module):
         else:
             self.scale_factor = float(scale_factor) if scale_factor else None
 
-    def forward(self, x):
+    def forward(self, input):
         return F.interpolate(
-            x, self.size, self.scale_factor, self.mode, self.align_corners,
+            input, self.size, self.scale_factor, self.mode, self.align_corners,
             self.recompute_scale_factor,
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ from tinyconv.testing.plain import (  # noqa: F401  (each fills its part of the 
     creation,
     distance,
     images,
+    losses,
     index,
     join,
     linalg,

@@ -12,6 +12,7 @@ from tinyconv.testing.registry import (  # noqa: F401  (each fills its part of t
     gradients,
     images,
     index,
+    inplace,
     linalg,
     losses,
     order,

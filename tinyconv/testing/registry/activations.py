@@ -24,7 +24,7 @@ pointwise("gelu", "F.gelu(x)", "F.gelu(x, approximate='tanh')", low=-5.0, high=5
 pointwise("softplus", "F.softplus(x)", "F.softplus(x, 2.0)", low=-9.0, high=9.0)
 # above its threshold softplus is the identity, and jumps there, as the others do at theirs
 pointwise(
-    "thresholds", "F.softplus(x, 1.0, 1.0)", "F.threshold(x, 1.0, 2.0)", "tc.threshold(x, 0.5, 7.0)",
+    "thresholds", "F.softplus(x, 1.0, 1.0)", "F.threshold(x, 1.0, 2.0)", "tc.threshold(x, 0.5, 7)",
     "F.hardshrink(x)", "tc.hardshrink(x, 1.0)", "x.hardshrink(1.0)", "F.softshrink(x)",
     "F.softshrink(x, 1.0)", kinks=(-1.0, -0.5, 0.5, 1.0), away_from_kinks=0.1,
 )  # fmt: skip

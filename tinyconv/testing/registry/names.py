@@ -5,6 +5,7 @@ from types import FunctionType
 
 import tinyconv.nn.functional as F
 from tinyconv.autograd import Tensor
+from tinyconv.ops import inplace
 
 #: public names that nothing has to be checked of, by reason
 NOT_DIFFERENTIABLE = {
@@ -46,20 +47,22 @@ NOT_DIFFERENTIABLE = {
         tc.linspace tc.ones tc.ones_like tc.tensor tc.zeros tc.zeros_like tc.rand tc.rand_like
         tc.randint tc.randn tc.randn_like tc.randperm tc.logspace tc.randint_like tc.scalar_tensor
         Tensor.new_empty Tensor.new_full Tensor.new_ones Tensor.new_tensor Tensor.new_zeros""",
-    "writes into memory: raises where the write would have to be recorded": """
-        Tensor.__setitem__ Tensor.add_ Tensor.addcdiv_ Tensor.addcmul_ Tensor.clamp_ Tensor.copy_
-        Tensor.div_ Tensor.exp_ Tensor.fill_ Tensor.mul_ Tensor.neg_ Tensor.normal_ Tensor.pow_
-        Tensor.relu_ Tensor.sqrt_ Tensor.sub_ Tensor.uniform_ Tensor.zero_""",
+    "puts in values that depend on nothing": """
+        Tensor.zero_ Tensor.uniform_ Tensor.normal_ Tensor.log_normal_ Tensor.bernoulli_
+        Tensor.exponential_ Tensor.cauchy_ Tensor.geometric_ Tensor.random_""",
     "leaves the graph: a Python value, an array or a leaf": """
         Tensor.__array__ Tensor.__bool__ Tensor.__float__ Tensor.__format__ Tensor.__index__
         Tensor.__int__ Tensor.__len__ Tensor.__repr__ Tensor.__copy__ Tensor.__deepcopy__
-        Tensor.__reduce__ Tensor.detach Tensor.item Tensor.numpy Tensor.tolist""",
+        Tensor.__reduce__ Tensor.detach Tensor.detach_ Tensor.item Tensor.numpy Tensor.tolist""",
     "tells or sets what a tensor is, not what it holds": """
+        Tensor.data_ptr Tensor.get_device Tensor.is_complex Tensor.is_nonzero Tensor.is_pinned
+        Tensor.is_same_size Tensor.is_signed Tensor.ndimension Tensor.nelement Tensor.pin_memory
+        Tensor.register_post_accumulate_grad_hook Tensor.stride
         Tensor.backward Tensor.cuda Tensor.dim Tensor.element_size Tensor.is_contiguous
         Tensor.is_floating_point Tensor.numel Tensor.register_hook Tensor.requires_grad_
         Tensor.retain_grad Tensor.size Tensor.__init__""",
     "tells or sets a state of the library": """
-        tc.get_default_dtype tc.set_default_dtype tc.is_grad_enabled tc.get_num_threads
+        tc.is_anomaly_enabled tc.set_printoptions tc.get_default_dtype tc.set_default_dtype tc.is_grad_enabled tc.get_num_threads
         tc.set_num_threads tc.get_rng_state tc.set_rng_state tc.initial_seed tc.manual_seed""",
 }
 #: properties that compute
@@ -92,7 +95,12 @@ def public_names(namespace):
 
 def not_differentiable():
     """{name: why nothing is checked of it}"""
-    return {name: reason for reason, names in NOT_DIFFERENTIABLE.items() for name in names.split()}
+    reasons = {
+        name: reason for reason, names in NOT_DIFFERENTIABLE.items() for name in names.split()
+    }
+    for name in (inplace.NAMES + inplace.VIEWS).split():
+        reasons[f"Tensor.{name}"] = "the op without the underscore, whose result the tensor becomes"
+    return reasons
 
 
 def names_in(source):
@@ -122,6 +130,8 @@ def _named(node):
             return {"Tensor.__neg__"}
         case ast.Call(ast.Name("abs")):
             return {"Tensor.__abs__"}
+        case ast.Subscript(ctx=ast.Store()):
+            return {"Tensor.__setitem__"}
         case ast.Subscript():
             return {"Tensor.__getitem__"}
         case ast.Assign([ast.Tuple()], ast.Name()):
