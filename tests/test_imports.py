@@ -16,7 +16,7 @@ FLOORS = {
     "models": 5, "weights": 5, "onnx": 5, "train": 6, "viz": 6, "cli": 7,
 }  # fmt: skip
 #: only re-export names of other floors, or hold one constant
-FACADES = {"utils", "cuda", "backends", "serialization", "__init__", "__main__"}
+FACADES = {"utils", "cuda", "linalg", "backends", "serialization", "__init__", "__main__"}
 
 
 def _python(script, **environment):

@@ -263,7 +263,7 @@ from tinyconv.ops.power import (
     square,
 )
 from tinyconv.ops.printing import set_printoptions
-from tinyconv.ops.products import cross, inner, kron, matrix_power, tensordot, trace
+from tinyconv.ops.products import cross, inner, inverse, kron, matrix_power, tensordot, trace
 from tinyconv.ops.random import (
     Generator,
     bernoulli,

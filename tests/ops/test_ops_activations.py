@@ -147,3 +147,50 @@ def test_spellings_in_place():
     w = tc.ones(2, requires_grad=True)
     with pytest.raises(RuntimeError, match="relu_"):
         F.relu_(w)
+
+
+FUSED = {
+    "leaky_relu": (0.2,), "hardtanh": (-0.5, 1.5), "relu6": (), "hardsigmoid": (), "hardswish": (),
+    "elu": (0.7,), "selu": (), "celu": (0.7,), "silu": (), "mish": (), "gelu": (),
+}  # fmt: skip
+FUSED = [*FUSED.items(), ("gelu", ("tanh",)), ("leaky_relu", (1.5,)), ("leaky_relu", (-0.5,))]
+
+
+@pytest.mark.parametrize("name, arguments", FUSED)
+@pytest.mark.parametrize("dtype", [tc.float32, tc.float64])
+def test_one_pass_gives_what_the_composed_form_gives(name, arguments, dtype, rng):
+    """Values and slopes, in many pieces, on kinks, at infinities and far out."""
+    values = rng.standard_normal(70_000) * 4
+    values[:9] = [0.0, -0.0, 3.0, -3.0, 1.5, -0.5, 6.0, -90.0, 90.0]
+    x = tc.tensor(values, dtype=dtype).reshape(7, 100, 100)
+    x = x.transpose(0, 2).requires_grad_()
+    g = tc.tensor(rng.standard_normal(x.shape), dtype=dtype)
+    function = getattr(F, name)
+    y = function(x, *arguments)
+    with tc.autograd.detect_anomaly():  # which is shown every step
+        composed = function(x, *arguments)
+    tolerance = dict(rtol=2e-6, atol=2e-6) if dtype == tc.float32 else dict(rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(y.detach().numpy(), composed.detach().numpy(), **tolerance)
+    (gx,) = tc.autograd.grad(y, x, g)
+    (wanted,) = tc.autograd.grad(composed, x, g)
+    np.testing.assert_allclose(gx.numpy(), wanted.numpy(), **tolerance)
+    assert y.dtype == gx.dtype == dtype
+    for few in (x[0, 0].detach(), x[0, 0, 0].detach()):
+        np.testing.assert_allclose(
+            function(few, *arguments).numpy(),
+            y.detach().numpy()[0, 0] if few.ndim else y.detach().numpy()[0, 0, 0],
+            **tolerance,
+        )
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "hardtanh", "hardswish", "hardsigmoid", "relu6"])
+def test_where_the_slope_is_0_an_infinite_cotangent_is_too(name):
+    x = tc.tensor([-9.0, 9.0], requires_grad=True)
+    y = getattr(F, name)(x)
+    g = tc.autograd.grad(y, x, tc.tensor([math.inf, nan]))[0].numpy()
+    if name == "leaky_relu":
+        assert g[0] == inf and np.isnan(g[1])
+    elif name == "hardswish":
+        assert g[0] == 0 and np.isnan(g[1])
+    else:
+        assert g.tolist() == [0, 0]

@@ -288,6 +288,14 @@ def test_a_step_has_the_slope_zero_whatever_comes_from_above():
         assert g.tolist() == [0, 0, 0]
 
 
+def test_the_gradient_of_a_quotient_does_not_overflow_on_the_way():
+    for size in (1e25, 1e-25):
+        x = tc.tensor(size)
+        y = tc.tensor(size, requires_grad=True)
+        (g,) = tc.autograd.grad(x / y, y)
+        np.testing.assert_allclose(g.item(), -1 / size, rtol=1e-6)
+
+
 def test_far_out_nothing_overflows():
     assert tc.hypot(tc.tensor([3e38]), tc.tensor([0.0])).item() == tc.tensor(3e38).item()
     far = tc.tensor([1e4, -1e4, inf, -inf])

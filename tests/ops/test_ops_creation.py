@@ -14,7 +14,12 @@ import tinyconv as tc
     [
         (1, "int64"), (1.5, "float32"), (True, "bool"), ([1, 2], "int64"), ([1, 2.5], "float32"),
         ([[True], [False]], "bool"), ([], "float32"), (np.ones(2), "float64"),
-        (np.float64(2), "float64"), (np.ones(2, np.uint8), "uint8"),
+        (np.float64(2), "float64"), (np.ones(2, np.uint8), "uint8"), (range(3), "int64"),
+        ([True, 2], "int64"), ([True, 2.5], "float32"), ([np.float64(1)], "float64"),
+        ([np.int32(1)], "int32"), ([np.float32(1), 2], "float32"), ([[], []], "float32"),
+        ([np.arange(2), np.arange(2)], "int64"), ([tc.tensor(1.0), 2], "float32"),
+        ([[tc.tensor(1.0), 2], [3, 4]], "float32"), ([tc.ones(2).double()] * 2, "float64"),
+        ([tc.ones(2, requires_grad=True)], "float32"), (tc.ones(2).double(), "float64"),
     ],
 )  # fmt: skip
 def test_dtypes_follow_the_data(data, dtype):
@@ -58,7 +63,21 @@ def test_constructors():
     "call, error, words",
     [
         (lambda: tc.tensor([[1], [1, 2]]), ValueError, "unequal lengths"),
-        (lambda: tc.tensor(["a"]), TypeError, "dtype"),
+        (lambda: tc.tensor(["a"]), TypeError, "tensor: got str, which no dtype here can hold"),
+        (lambda: tc.tensor(None), TypeError, "got NoneType"),
+        (lambda: tc.tensor(2**70), TypeError, "got int, which no dtype"),
+        (lambda: tc.tensor([300], dtype=tc.uint8), RuntimeError, "does not fit into uint8"),
+        (lambda: tc.tensor(1 + 2j), TypeError, "complex128"),
+        (lambda: tc.tensor(1, dtype="int128"), TypeError, "tensor: 'int128' is no dtype"),
+        (lambda: tc.zeros(2.0), TypeError, r"zeros: size \(2.0,\) must be numbers"),
+        (lambda: tc.ones(2, -1), RuntimeError, r"ones: size \[2, -1\] has a negative number"),
+        (lambda: tc.full((2,), tc.ones(1)), TypeError, r"full: .* tensor of shape \[1\]"),
+        (lambda: tc.eye(-1), RuntimeError, "eye: n=-1"),
+        (lambda: tc.arange(0, 5, -1), RuntimeError, "steps of -1 do not lead from 0 to 5"),
+        (lambda: tc.arange(0, 5, 0), RuntimeError, "steps of 0"),
+        (lambda: tc.arange(float("inf")), RuntimeError, "has no end"),
+        (lambda: tc.linspace(0, 1, -1), RuntimeError, "linspace: steps=-1"),
+        (lambda: tc.logspace(0, 1, 2.0), TypeError, "logspace: steps=2.0"),
         (lambda: tc.tensor(np.ones(1, np.float16)), TypeError, "float16 is not supported"),
         (lambda: tc.from_numpy([1]), TypeError, "wants a numpy.ndarray, got list"),
         (lambda: tc.zeros(2, device="cuda"), RuntimeError, "cuda"),
@@ -166,3 +185,50 @@ def test_questions():
     assert x.element_size() == 4 and x.is_floating_point() and not x.long().is_floating_point()
     assert x.is_contiguous() and not x.T.is_contiguous() and x.cpu() is x
     assert x.float() is x and x.bool().dtype == np.bool_ and x.int().dtype == np.int32
+
+
+def test_more_ways_to_make_a_tensor():
+    x = tc.ones(2, 3, dtype=tc.float64)
+    assert tc.zeros(size=(2, 3)).shape == tc.zeros(tc.tensor(2), 3).shape == (2, 3)
+    assert tc.full((2,), True).dtype == np.bool_ and tc.full((), tc.tensor(2.0)).item() == 2
+    assert tc.full_like(x, 2, dtype=tc.int64).tolist() == [[2] * 3] * 2
+    assert tc.empty_like(x, memory_format=tc.preserve_format).shape == (2, 3)
+    assert x.new_zeros(2, 1).dtype == x.new_tensor([1, 2]).dtype == np.float64
+    assert x.new_ones((2,), dtype=tc.int64).dtype == np.int64 and x.new_empty(0).shape == (0,)
+    assert x.new_full((2,), 7).tolist() == [7, 7] and tc.scalar_tensor(3).dtype == np.float32
+    assert tc.arange(tc.tensor(3)).tolist() == [0, 1, 2] and tc.arange(end=2).tolist() == [0, 1]
+    assert tc.arange(2.9, dtype=tc.int64).tolist() == [0, 1]  # the ends are cast first
+    assert tc.linspace(4.3, -3, 3, dtype=tc.int64).tolist() == [4, 0, -3]
+    assert tc.linspace(tc.tensor(0.0), 1, 1).tolist() == [0] and tc.logspace(0, 2, 3)[2] == 100
+    line = tc.linspace(0.1, 0.7, 7)
+    assert line[-1].item() == np.float32(0.7) and tc.is_tensor(line) and tc.numel(line) == 7
+
+
+def test_types_by_name():
+    x = tc.zeros(2)
+    assert x.type() == "tinyconv.FloatTensor" and x.long().type() == "tinyconv.LongTensor"
+    for name in ("torch.DoubleTensor", "DoubleTensor", tc.DoubleTensor, tc.float64, "float64"):
+        assert x.type(name).dtype == np.float64
+    assert isinstance(x, tc.FloatTensor) and not isinstance(x, tc.LongTensor)
+    assert tc.LongTensor([1.0, 2]).tolist() == [1, 2] and tc.FloatTensor(2, 3).shape == (2, 3)
+    assert tc.ByteTensor().shape == (0,) and repr(tc.BoolTensor) == "tinyconv.BoolTensor"
+    with pytest.raises(TypeError, match="type: 'HalfTensor' is no dtype"):
+        x.type("HalfTensor")
+
+
+@pytest.mark.parametrize("name, words", [
+    ("float16", "float32 and float64"), ("complex64", "float32 and float64"),
+    ("sparse", "tensors are dense"), ("jit", "compiles its own kernels"),
+    ("amp", "mixed precision"), ("distributed", "distributed"),
+    ("fft", "numpy.fft"), ("nonsense", "no attribute 'nonsense'"),
+])  # fmt: skip
+def test_what_is_left_out_says_why(name, words):
+    assert not hasattr(tc, name)
+    with pytest.raises(AttributeError, match=words):
+        getattr(tc, name)
+
+
+@pytest.mark.parametrize("name", ["half", "bfloat16", "cfloat", "to_sparse"])
+def test_methods_that_are_left_out_say_why(name):
+    with pytest.raises(RuntimeError, match=f"{name}: tinyconv has no .* tensors"):
+        getattr(tc.ones(1), name)()

@@ -45,6 +45,15 @@ def test_running_statistics_of_instances_are_those_of_the_mean_image():
     assert tc.equal(y, F.batch_norm(tc.from_numpy(x), mean, var)) and (mean.numpy() == before).all()
 
 
+@pytest.mark.parametrize("op", [F.batch_norm, F.instance_norm])
+def test_running_statistics_that_cannot_be_written_are_refused(op):
+    mean, var = tc.zeros(4), tc.tensor(np.broadcast_to(np.float32(1), (4,)))
+    var.array.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only memory"):
+        op(tc.rand(*X), mean, var, None, None, True)
+    assert not mean.numpy().any()
+
+
 @pytest.mark.parametrize("layout", ["transposed", "reversed"])
 def test_any_layout_will_do(layout):
     x = laid_out(uniform(X), layout)

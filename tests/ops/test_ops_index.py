@@ -99,8 +99,9 @@ def test_a_recorded_write_is_differentiated(form):
         y[index] = v * v
         return y * y
 
-    report = check(put, [np.arange(24.0).reshape(2, 3, 4) / 7, np.arange(4.0)[: (shape or (1,))[-1]]
-                         if shape and shape[-1] > 0 else np.ones(())])  # fmt: skip
+    # a row that spreads over the others, or a number
+    value = np.arange(shape[-1]) - 0.5 if len(shape) > 1 and 0 not in shape else np.ones(())
+    report = check(put, [np.arange(24.0).reshape(2, 3, 4) / 7, value])
     assert report.passed, report
 
 
@@ -119,8 +120,8 @@ def test_numbers_0d():
         ([5], IndexError, "out of bounds"),
         ([0, -3], IndexError, "out of bounds"),
         (tc.ones(3, 3).bool(), IndexError, "boolean index did not match"),
-        (1.0, IndexError, "index: 1.0 is neither integer, slice"),
-        ("a", IndexError, "index: 'a' is neither"),
+        (1.0, IndexError, r"index into shape \[2, 3, 4\]: 1.0 is neither integer, slice"),
+        ("a", IndexError, "'a' is neither"),
         (tc.ones(2), IndexError, "must be int or bool, not float32"),
         ([0.5], IndexError, "must be int or bool, not float64"),
         ([slice(0, 1), 0], IndexError, "slices and None belong into a tuple"),
@@ -147,10 +148,8 @@ def test_the_index_may_change_after_the_forward_pass():
 
 def test_gather_takes_numbers_empty_and_small_indices():
     x, number = tc.arange(6.0).reshape(2, 3), tc.tensor(4.0)
-    assert number.gather(0, tc.tensor(0)).tolist() == 4 and x.gather(1, x[:0].long()).shape == (
-        0,
-        3,
-    )
+    assert number.gather(0, tc.tensor(0)).tolist() == 4
+    assert x.gather(1, x[:0].long()).shape == (0, 3)
     assert x.gather(0, tc.tensor([], dtype=tc.int64)).shape == (0,)
     assert x.gather(1, tc.tensor([[2]], dtype=tc.int32)).tolist() == [[2]]
     assert x.take_along_dim(tc.tensor([[-1]]), 1).tolist() == [[2], [5]]

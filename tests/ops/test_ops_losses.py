@@ -157,6 +157,27 @@ def test_precision_is_kept(dtype):
         (lambda x: F.nll_loss(x, tc.tensor([0, 1]), weight=tc.ones(2)), ValueError, "nll_loss"),
         (lambda x: F.mse_loss(x, x, reduction="avg"), ValueError, "mse_loss: reduction='avg'"),
         (lambda x: F.mse_loss(x, tc.ones(5)), ValueError, r"\[2, 3\] and \[5\]"),
+        (lambda x: F.cross_entropy(x, x, ignore_index=0), ValueError, "ignore_index=0 has no mean"),
+        (lambda x: F.l1_loss(x, x, weight=tc.ones(3)), ValueError,
+         r"l1_loss: weight of shape \[3\] must have the shape of the input, \[2, 3\]"),
+        (lambda x: F.smooth_l1_loss(x, x, beta=-1.0), ValueError, "smooth_l1_loss: beta=-1"),
+        (lambda x: F.huber_loss(x, x, delta=0), ValueError, "huber_loss: delta=0"),
+        (lambda x: F.binary_cross_entropy(x, tc.ones(2)), ValueError,
+         r"target of shape \[2\] must have the shape of the input, \[2, 3\]"),
+        (lambda x: F.binary_cross_entropy(x * 2, x), RuntimeError, "must lie from 0 to 1"),
+        (lambda x: F.binary_cross_entropy(x * float("nan"), x), RuntimeError, "from 0 to 1"),
+        (lambda x: F.binary_cross_entropy_with_logits(x, tc.ones(2)), ValueError, "target of sha"),
+        (lambda x: F.kl_div(x, tc.ones(5)), ValueError, r"kl_div: shapes \[2, 3\] and \[5\]"),
+        (lambda x: F.gaussian_nll_loss(x, x, -x), ValueError, "var.*has entries below 0"),
+        (lambda x: F.gaussian_nll_loss(x, x, tc.ones(3)), ValueError, r"var of shape \[3\]"),
+        (lambda x: F.margin_ranking_loss(x, x, tc.ones(3)), RuntimeError, "same number of dimen"),
+        (lambda x: F.cosine_embedding_loss(x, x, tc.tensor(1)), ValueError, "want \\(N, D\\)"),
+        (lambda x: F.multi_margin_loss(x, tc.tensor([0, 3])), IndexError, "multi_margin_loss"),
+        (lambda x: F.multi_margin_loss(x, tc.tensor([0, 1]), p=3), ValueError, "p=3"),
+        (lambda x: F.multi_margin_loss(x, tc.tensor([0.0, 1.0])), TypeError, "must be integers"),
+        (lambda x: F.multilabel_margin_loss(x, tc.tensor([0, 1])), ValueError, "labels of shape"),
+        (lambda x: F.triplet_margin_loss(x, x, x, margin=0), ValueError, "margin=0"),
+        (lambda x: F.poisson_nll_loss(x, x, reduction="avg"), ValueError, "poisson_nll_loss: red"),
     ],
 )  # fmt: skip
 def test_errors_name_the_loss_what_it_got_and_the_rule(call, error, words):
@@ -171,8 +192,9 @@ def test_the_one_pass_cross_entropy_is_the_composed_one(case, mean):
     ignore, reduction = options["ignore_index"], "mean" if mean else "sum"
     x = tc.from_numpy(spread(shape, seed)).requires_grad_()
     target = tc.from_numpy(labels)
-    fused = F.cross_entropy(x, target, None, ignore, reduction)
-    composed = F.nll_loss(F.log_softmax(x, 1), target, None, ignore, reduction)
+    options = dict(ignore_index=ignore, reduction=reduction)
+    fused = F.cross_entropy(x, target, **options)
+    composed = F.nll_loss(F.log_softmax(x, 1), target, **options)
     np.testing.assert_allclose(fused.item(), composed.item(), rtol=1e-12, atol=1e-14)
     h = tc.from_numpy(spread(shape, seed + 1))
     seconds = []

@@ -99,7 +99,7 @@ def test_einsum_lists_that_can_not_be():
         (lambda: tc.tensordot(ones(2, 3), ones(3), 2), "tensordot: .*wants 0 to 1 axes"),
         (lambda: tc.trace(ones(2)), r"trace: wants a matrix, got shape \[2\]"),
         (lambda: tc.cross(ones(2), ones(2)), "cross: no axis"),
-        (lambda: tc.matrix_power(ones(2, 2), -1), "matrix_power: n=-1; inverse"),
+        (lambda: tc.inverse(ones(2, 3)), r"linalg.inv: wants square .*\[2, 3\]"),
         (lambda: tc.matrix_power(ones(2, 3), 1), "matrix_power: wants square"),
         (lambda: tc.linalg.multi_dot([ones(2)]), "multi_dot: wants at least two"),
         (lambda: tc.linalg.multi_dot([ones(2, 3), ones(3), ones(3)]), "multi_dot: .* number 1"),
@@ -135,6 +135,11 @@ def test_products_without_elements():
     assert tc.einsum("ij,jk->ik", ones(2, 0), ones(0, 3)).tolist() == [[0] * 3] * 2
     assert tc.addbmm(ones(2, 3), ones(0, 2, 4), ones(0, 4, 3)).tolist() == [[1] * 3] * 2
     assert tc.matrix_power(ones(0, 0), 3).shape == (0, 0)
+
+
+def test_a_matrix_without_inverse():
+    with pytest.raises(RuntimeError, match=r"linalg.inv: a matrix of shape \[2, 2\] is singular"):
+        tc.matrix_power(ones(2, 2), -1)
 
 
 def test_multi_dot_takes_the_cheap_order(monkeypatch):

@@ -96,7 +96,7 @@ X, INDEX = tc.ones(2, 3), tc.zeros(2, 3, dtype=tc.int64)
         (
             lambda: X.scatter(0, INDEX, X.double()),
             RuntimeError,
-            "src is float64, the input float32",
+            "src is float64, the input",
         ),
         (lambda: X.scatter(0, INDEX + 2, X), IndexError, "indices run from 2 to 2, allowed are 0"),
         (lambda: X.scatter(0, INDEX, X, reduce="max"), ValueError, "reduce='max'"),

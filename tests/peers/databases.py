@@ -9,7 +9,8 @@ with warnings.catch_warnings():
     profile = settings.get_current_profile_name()
     from torch.testing._internal.common_methods_invocations import op_db
     from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
+    from torch.testing._internal.common_optimizers import optim_db
 
     settings.load_profile(profile)
 
-__all__ = ["ModuleErrorEnum", "module_db", "op_db"]
+__all__ = ["ModuleErrorEnum", "module_db", "op_db", "optim_db"]

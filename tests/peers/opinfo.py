@@ -2,6 +2,7 @@
 
     python tests/peers/opinfo.py conv2d max.binary      # one line per op, then the first failures
     python tests/peers/opinfo.py conv2d --errors        # the error samples with tinyconv's messages
+    python tests/peers/opinfo.py relu --special         # with NaN and infinities in the samples
     python tests/peers/opinfo.py                        # the whole table and its totals
 
 Each sample of PyTorch's OpInfo database is rebuilt twice, tensor by tensor with strides and
@@ -14,6 +15,7 @@ of that name. Error samples must raise an error of Python's own kinds that names
 
 import argparse
 import dataclasses
+import itertools
 import math
 import types
 import warnings
@@ -29,6 +31,7 @@ from runs import (
     check_method,
     counterpart,
     full_name,
+    is_determined,
 )
 from samples import TOLERANCE, OutOfScope, is_absent
 
@@ -103,7 +106,7 @@ def _samples(op, dtype, limit, skipped):
     methods = list(methods_of(op, skipped))
     for i, sample in enumerate(op.sample_inputs("cpu", kind, requires_grad=needs)):
         if i == limit:
-            skipped["over the limit"] += 1
+            skipped["dtypes cut at the limit"] += 1
             return
         try:
             yield from check(op, sample, dtype)
@@ -117,6 +120,31 @@ def _samples(op, dtype, limit, skipped):
                 yield from filter(None, outcomes)
         except OutOfScope as reason:
             skipped[str(reason)] += 1
+
+
+def special(op, limit=30):
+    """Outcomes of float64 samples into whose tensors NaN, infinities and 0 are put."""
+    if counterpart(op, tc) is None:
+        raise LookupError(full_name(op))
+    torch.manual_seed(0)
+    kind, needs = torch.float64, op.supports_autograd
+    samples = op.sample_inputs("cpu", kind, requires_grad=needs)
+    for sample in itertools.islice(samples if kind in op.supported_dtypes("cpu") else (), limit):
+        try:
+            sample = sample.transform(with_special)
+            if is_determined(op, sample):
+                yield from (o for o in check(op, sample, "float64") if o.stage != "gradgrad")
+        except Exception:
+            continue  # PyTorch refuses them
+
+
+def with_special(value):
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or not value.numel():
+        return value
+    changed = value.detach().clone().contiguous()
+    for i, number in enumerate((0.0, -math.inf, math.inf, math.nan)):
+        changed.view(-1)[i * changed.numel() // 4] = number
+    return changed.requires_grad_(value.requires_grad)
 
 
 def is_internal(op):
@@ -150,6 +178,7 @@ def main():
     parser.add_argument("--errors", action="store_true", help="error samples alone, with messages")
     parser.add_argument("--dtype", choices=DTYPES, action="append")
     parser.add_argument("--limit", type=int, default=LIMIT)
+    parser.add_argument("--special", action="store_true", help="NaN and infinities instead")
     parser.add_argument("--verbose", action="store_true", help="all failures, with tracebacks")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -158,10 +187,11 @@ def main():
     for op in ops:
         skipped = Counter()
         try:
-            found = list(
-                outcomes(op, tuple(options.dtype or DTYPES), options.limit, not options.errors,
-                         skipped=skipped)
+            dtypes, limit, samples = options.dtype or DTYPES, options.limit, not options.errors
+            of_op = special(op) if options.special else outcomes(
+                op, tuple(dtypes), limit, samples, skipped=skipped
             )  # fmt: skip
+            found = list(of_op)
         except LookupError:
             absent.append(full_name(op))
             continue

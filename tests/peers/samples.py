@@ -64,7 +64,8 @@ class Builder:
     """Rebuilds the arguments of a sample for ``T`` and remembers the tensors in order.
 
     ``double`` makes float64 of float32: then the result is what float32 should come to.
-    ``backward`` lays the same values out in read-only memory from the last to the first.
+    ``backward`` lays the same values out from the last to the first; what asks for a gradient
+    is read-only.
     """
 
     def __init__(self, T, double=False, backward=False):
@@ -111,7 +112,7 @@ class Builder:
             array = array.astype(np.float64)
         if self.backward:
             array = np.flip(np.flip(array).copy())[...]
-            array.flags.writeable = False
+            array.flags.writeable = not value.requires_grad
         tensor = self.T.from_numpy(array)
         return tensor.requires_grad_() if value.requires_grad else tensor
 

@@ -55,7 +55,9 @@ def compare(name, module_inputs):
     elif isinstance(theirs, bool):
         assert ours is theirs, what
     else:
-        assert f"torch.{ours.dtype}" == str(theirs.dtype) and ours.shape == tuple(theirs.shape), what
+        assert f"torch.{ours.dtype}" == str(theirs.dtype) and ours.shape == tuple(theirs.shape), (
+            what
+        )
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), 3e-6, 1e-6, err_msg=what)
 
 

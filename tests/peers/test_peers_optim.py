@@ -9,7 +9,7 @@ import pytest
 import tinyconv as tc
 
 torch = pytest.importorskip("torch")
-database = pytest.importorskip("torch.testing._internal.common_optimizers")
+database = pytest.importorskip("databases", reason="needs expecttest", exc_type=ImportError)
 pytestmark = pytest.mark.peers
 
 #: PyTorch's samples of options for the optimisers that are here too

@@ -108,6 +108,7 @@ def _below(cls):
     [
         ("tc.exp(x) + F.relu(y)", {"tc.exp", "F.relu", "Tensor.__add__"}),
         ("2 ** x", {"Tensor.__rpow__"}),
+        ("5 & x | y << 1", {"Tensor.__rand__", "Tensor.__or__", "Tensor.__lshift__"}),
         ("-0.5 * x", {"Tensor.__rmul__"}),
         ("np.ones(3) @ x", {"Tensor.__rmatmul__", "Tensor.ones"}),
         ("-x[0].T", {"Tensor.__neg__", "Tensor.__getitem__", "Tensor.T"}),

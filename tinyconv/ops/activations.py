@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 
+from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor, is_grad_enabled
 from tinyconv.autograd.modes import state
-from tinyconv.kernels.activation import erfc as erfc_of
+from tinyconv.kernels.complex_step import joined
 from tinyconv.ops.arithmetic import Clamp, clamp, where
 from tinyconv.ops.blocks import chosen, in_blocks, kept
 from tinyconv.ops.common import as_tensor, axis, float_tensor, vjp_of
@@ -35,20 +36,23 @@ class Fused(Function):
     def forward(ctx, x, composed, values, slope):
         ctx.composed, ctx.slope = composed, slope
         ctx.save_for_backward(x)
-        return in_blocks(values, x)
+        if x.dtype.kind != "c":
+            return in_blocks(values, x)
+        # a complex step goes the way of the slope
+        return joined(in_blocks(values, x.real), in_blocks(slope, x.imag, x.real))
 
     def backward(ctx, gy):
         (x,) = ctx.saved_tensors
-        if is_grad_enabled():
-            return vjp_of(lambda x: (ctx.composed(x),), (x,), (gy,))[0]
-        return Tensor(in_blocks(ctx.slope, gy.array, x.array))
+        if not is_grad_enabled() and gy.dtype.kind == x.dtype.kind == "f":
+            return Tensor(in_blocks(ctx.slope, gy.array, x.array))
+        return vjp_of(lambda x: (ctx.composed(x),), (x,), (gy,))[0]
 
 
 def _one_pass(x, composed, values, slope) -> Tensor:
-    """``composed(x)`` as a Fused, unless someone looks at its steps, or x is a complex step."""
-    if x.dtype.kind != "f" or state.detector is not None:
-        return composed(x)
-    return Fused.apply(x, composed, values, slope)
+    """``composed(x)`` as a Fused, unless someone looks at its steps."""
+    if x.dtype.kind in "fc" and state.detector is None:
+        return Fused.apply(x, composed, values, slope)
+    return composed(x)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False) -> Tensor:
@@ -246,7 +250,7 @@ def gelu(input, approximate="none") -> Tensor:
         return _one_pass(x, _tanh_gelu, _tanh_gelu_values, _tanh_gelu_slope)
     if approximate != "none":
         raise RuntimeError(f"gelu: approximate={approximate!r}; wants 'none' or 'tanh'")
-    return _one_pass(x, _gelu, lambda x: x * 0.5 * erfc_of(x * -_ROOT_HALF), _gelu_slope)
+    return _one_pass(x, _gelu, _gelu_values, _gelu_slope)
 
 
 def _gelu(x):
@@ -254,8 +258,14 @@ def _gelu(x):
     return x * 0.5 * erfc(x * -_ROOT_HALF)
 
 
+def _gelu_values(x):
+    return x * 0.5 * kernels.activation.erfc(x * -_ROOT_HALF)
+
+
 def _gelu_slope(gy, x):
-    return gy * (0.5 * erfc_of(x * -_ROOT_HALF) + x * (0.5 * _TANH_RATE) * np.exp(-0.5 * x * x))
+    below = 0.5 * kernels.activation.erfc(x * -_ROOT_HALF)
+    density = 0.5 * _TANH_RATE * np.exp(-0.5 * x * x)
+    return gy * (below + x * density)
 
 
 def _tanh_gelu(x):

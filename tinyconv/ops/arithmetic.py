@@ -91,7 +91,8 @@ class Div(Function):
     def backward(ctx, gy):
         a, b = ctx.saved_tensors
         need_a, need_b = ctx.needs_input_grad
-        return gy / b if need_a else None, -(gy * a) / (b * b) if need_b else None
+        # not by b * b, which overflows at the root of the largest number
+        return gy / b if need_a else None, -gy * (a / b / b) if need_b else None
 
 
 def _toward_zero(a, b):

@@ -41,9 +41,8 @@ def einsum(equation, *operands) -> Tensor:
     """
     if not isinstance(equation, str):
         equation, operands = _from_lists((equation, *operands))
-    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = operands[0]
-    tensors = [as_tensor(x, "einsum") for x in operands]
+    given_list = len(operands) == 1 and isinstance(operands[0], (list, tuple))
+    tensors = [as_tensor(x, "einsum") for x in (operands[0] if given_list else operands)]
     given = f"einsum: {equation!r} for shapes {[list(t.shape) for t in tensors]}"
     terms, result = _parsed(equation, [t.ndim for t in tensors], given)
     _check_sizes(terms, tensors, given)
@@ -75,7 +74,7 @@ def _from_lists(arguments):
 
     texts = [text(numbers) for numbers in lists]
     equation = ",".join(texts[: len(operands)])
-    return "->".join([equation, *texts[len(operands) :]]), operands
+    return "->".join([equation, *texts[len(operands) :]]), tuple(operands)
 
 
 def _parsed(equation, ndims, given):
@@ -112,9 +111,9 @@ def _names(text, free):
 
 
 def _check_sizes(terms, tensors, given):
-    sizes: dict = {}
+    sizes = {}
     for term, t in zip(terms, tensors):
-        own: dict = {}
+        own = {}
         for name, n in zip(term, t.shape):
             if own.setdefault(name, n) != n:
                 raise ValueError(f"{given}: {name!r} has sizes {own[name]} and {n} in one operand")

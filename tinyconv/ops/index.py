@@ -169,10 +169,10 @@ def _plain_part(part):
     elif isinstance(part, (np.ndarray, np.generic)):
         array = np.asarray(part)
     else:
-        raise IndexError(f"index: {part!r} is neither integer, slice, None, ... nor a tensor")
+        raise IndexError(f"{part!r} is neither integer, slice, None, ... nor a tensor")
     kind = array.dtype.kind
     if kind not in "biu":
-        raise IndexError(f"index: tensors used as indices must be int or bool, not {array.dtype}")
+        raise IndexError(f"tensors used as indices must be int or bool, not {array.dtype}")
     if array.dtype == np.uint8:  # masks of old, as in PyTorch
         return array != 0
     if array.ndim == 0 and kind != "b":
@@ -184,9 +184,11 @@ def _listed(part):
     """A nested list, whose numbers may be tensors, as an array."""
     try:
         array = np.array([_item(p) for p in part])
+        if array.dtype == object:
+            raise TypeError(f"{array.dtype} inside")
     except (ValueError, TypeError) as error:
         raise IndexError(
-            f"index: {part!r} is no list of numbers; slices and None belong into a tuple ({error})"
+            f"{part!r} is no list of numbers; slices and None belong into a tuple ({error})"
         ) from None
     return array if array.size else array.astype(np.int64)
 

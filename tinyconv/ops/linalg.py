@@ -144,9 +144,14 @@ def _ranked(op, a, b, ranks):
     return a, b
 
 
+def _ranked_product(op, a, b, ranks):
+    a, b = _ranked(op, a, b, ranks)
+    return _product(a, b, op)
+
+
 def mm(input: Tensor, mat2) -> Tensor:
     """(M, K) @ (K, N)."""
-    return _product(*_ranked("mm", input, mat2, (2, 2)), "mm")
+    return _ranked_product("mm", input, mat2, (2, 2))
 
 
 def bmm(input: Tensor, mat2) -> Tensor:
@@ -161,17 +166,17 @@ def bmm(input: Tensor, mat2) -> Tensor:
 
 def mv(input: Tensor, vec) -> Tensor:
     """(M, K) @ (K,)."""
-    return _product(*_ranked("mv", input, vec, (2, 1)), "mv")
+    return _ranked_product("mv", input, vec, (2, 1))
 
 
 def dot(input: Tensor, tensor) -> Tensor:
     """sum_i a_i b_i of two vectors."""
-    return _product(*_ranked("dot", input, tensor, (1, 1)), "dot")
+    return _ranked_product("dot", input, tensor, (1, 1))
 
 
 def vdot(input: Tensor, other) -> Tensor:
     """``dot``: there is nothing to conjugate in real numbers."""
-    return _product(*_ranked("vdot", input, other, (1, 1)), "vdot")
+    return _ranked_product("vdot", input, other, (1, 1))
 
 
 def outer(input: Tensor, vec2) -> Tensor:
@@ -203,14 +208,14 @@ def _added(op, input, product, beta, alpha):
 
 def addmm(input: Tensor, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
     """beta input + alpha (mat1 @ mat2)."""
-    a, b = _ranked("addmm", mat1, mat2, (2, 2))
-    return _added("addmm", input, _product(a, b, "addmm"), beta, alpha)
+    product = _ranked_product("addmm", mat1, mat2, (2, 2))
+    return _added("addmm", input, product, beta, alpha)
 
 
 def addmv(input: Tensor, mat, vec, *, beta=1, alpha=1) -> Tensor:
     """beta input + alpha (mat @ vec)."""
-    a, b = _ranked("addmv", mat, vec, (2, 1))
-    return _added("addmv", input, _product(a, b, "addmv"), beta, alpha)
+    product = _ranked_product("addmv", mat, vec, (2, 1))
+    return _added("addmv", input, product, beta, alpha)
 
 
 def addr(input: Tensor, vec1, vec2, *, beta=1, alpha=1) -> Tensor:

@@ -67,7 +67,7 @@ _METHODS = {
     distance: "dist renorm",
     activations: "hardshrink prelu",
     linalg: "matmul mm bmm mv dot vdot outer addmm addmv addr addbmm baddbmm",
-    products: "cross inner kron matrix_power trace",
+    products: "cross inner inverse kron matrix_power trace",
     softmax: "softmax log_softmax",
     inplace: "zero_ fill_ copy_ detach_ fill_diagonal_ uniform_ normal_ log_normal_ bernoulli_ "
     "exponential_ cauchy_ geometric_ random_ addcmul_ addcdiv_",

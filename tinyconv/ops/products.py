@@ -1,16 +1,19 @@
-"""Products over chosen axes, and of many matrices. All composed, most of them of matmul."""
+"""Products over chosen axes, and of many matrices. Primitive: the inverse. All else is composed,
+most of it of matmul.
+"""
 
 import functools
 import math
 
 import numpy as np
 
-from tinyconv.autograd import Tensor
-from tinyconv.ops.common import as_tensor, axis
+from tinyconv.autograd import Function, Tensor
+from tinyconv.ops.arithmetic import where
+from tinyconv.ops.common import as_tensor, axis, float_tensor
 from tinyconv.ops.index import getitem
 from tinyconv.ops.join import cat
 from tinyconv.ops.linalg import matmul
-from tinyconv.ops.shape import expand, permute, reshape
+from tinyconv.ops.shape import permute, reshape, transpose
 
 
 def inner(input: Tensor, other) -> Tensor:
@@ -124,17 +127,59 @@ def cross(input: Tensor, other, dim=None) -> Tensor:
     return linalg_cross(input, other, dim=dim)
 
 
+class Inverse(Function):
+    def forward(ctx, x):
+        y = np.linalg.inv(x)
+        ctx.save_for_backward(y)
+        return y
+
+    def backward(ctx, gy):
+        (y,) = ctx.saved_tensors
+        across = transpose(y, -1, -2)
+        return -matmul(matmul(across, gy), across)
+
+
+def inv(A: Tensor) -> Tensor:
+    """The inverses of square matrices (..., M, M).
+
+    Raises:
+        ValueError: for other shapes.
+        RuntimeError: if one of them has none.
+
+    >>> import tinyconv as tc
+    >>> tc.linalg.inv(tc.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
+    """
+    x = float_tensor(A, "linalg.inv")
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"linalg.inv: wants square matrices (..., M, M), got {list(x.shape)}")
+    try:
+        return Inverse.apply(x)
+    except np.linalg.LinAlgError:
+        raise RuntimeError(
+            f"linalg.inv: a matrix of shape {list(x.shape)} is singular: it has no inverse"
+        ) from None
+
+
+def inverse(input: Tensor) -> Tensor:
+    """``linalg.inv``."""
+    return inv(input)
+
+
 def matrix_power(input: Tensor, n) -> Tensor:
-    """The product of ``n`` >= 0 copies of square matrices (..., M, M), by squaring."""
+    """The product of ``n`` copies of square matrices (..., M, M), or for n < 0 of -n copies of their
+    inverses, by squaring.
+    """
     x = as_tensor(input, "linalg.matrix_power")
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise ValueError(
             f"linalg.matrix_power: wants square matrices (..., M, M), got shape {list(x.shape)}"
         )
     if n < 0:
-        raise ValueError(f"linalg.matrix_power: n={n}; inverse matrices are not available")
+        return matrix_power(inv(x), -n)
     if n == 0:
-        return expand(Tensor(np.eye(x.shape[-1], dtype=x.dtype)), x.shape).clone()
+        return where(Tensor(np.array(False)), x, Tensor(np.eye(x.shape[-1], dtype=x.dtype)))
     if n == 1:
         return x.clone()
     half = matrix_power(x, n // 2) if n > 3 else x

@@ -16,6 +16,7 @@ from tinyconv.ops.join import cat, split, stack
 from tinyconv.ops.shape import (
     as_dtype,
     atleast_2d,
+    clone,
     expand,
     flip,
     permute,
@@ -26,7 +27,7 @@ from tinyconv.ops.shape import (
     transpose,
     viewed,
 )
-from tinyconv.ops.strided import StridedAdd, diagonal_look
+from tinyconv.ops.strided import Strided, StridedAdd, diagonal_look
 
 
 # -- shapes -------------------------------------------------------------------------------------
@@ -325,7 +326,9 @@ def diag(input: Tensor, diagonal=0) -> Tensor:
     """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
     if input.ndim not in (1, 2):
         raise RuntimeError(f"diag: wants a vector or a matrix, got shape {list(input.shape)}")
-    return diag_embed(input, diagonal) if input.ndim == 1 else input.diagonal(diagonal).clone()
+    if input.ndim == 1:
+        return diag_embed(input, diagonal)
+    return clone(Strided.apply(input, diagonal_look(2, diagonal, 0, 1, "diag")))
 
 
 def diagflat(input: Tensor, offset=0) -> Tensor:
@@ -335,12 +338,14 @@ def diagflat(input: Tensor, offset=0) -> Tensor:
 
 def tril(input: Tensor, diagonal=0) -> Tensor:
     """Zeros above a diagonal of the matrices in the last two axes."""
-    return _triangle(input, np.tri(*_matrix(input, "tril"), diagonal, dtype=bool))
+    rows, columns = _matrix(input, "tril")
+    return _triangle(input, np.tri(rows, columns, diagonal, bool))
 
 
 def triu(input: Tensor, diagonal=0) -> Tensor:
     """Zeros below a diagonal of the matrices in the last two axes."""
-    return _triangle(input, ~np.tri(*_matrix(input, "triu"), diagonal - 1, dtype=bool))
+    rows, columns = _matrix(input, "triu")
+    return _triangle(input, ~np.tri(rows, columns, diagonal - 1, bool))
 
 
 def _matrix(input, op):

@@ -20,10 +20,10 @@ _BLOCK, _SMALL = 32, 1 << 12
 
 
 class Taps(NamedTuple):
-    """Output i of ``len(index)`` is sum_t weights[i, t] x[index[i, t]], of ``size`` inputs."""
+    """Output i is sum_t weights[i, t] x[places[i, t]], of ``size`` inputs."""
 
     size: int
-    index: np.ndarray
+    places: np.ndarray
     weights: np.ndarray
     pieces: list  # the same as a matrix: what of it is not 0, as (rows, columns, numbers)
     across: list  # the same of its transpose
@@ -35,7 +35,7 @@ class Resample(Function):
     def forward(ctx, x, axis, taps, adjoint=False):
         ctx.axis, ctx.taps, ctx.adjoint = axis, taps, adjoint
         if np.isfinite(x).all():
-            size = taps.size if adjoint else len(taps.index)
+            size = taps.size if adjoint else len(taps.places)
             return _multiplied(x, axis, taps.across if adjoint else taps.pieces, size)
         # a product with a matrix would take its zeros times infinity
         x = np.moveaxis(x, axis, 0)
@@ -43,9 +43,9 @@ class Resample(Function):
         if adjoint:
             y = np.zeros((taps.size, *x.shape[1:]), x.dtype)
             for t in range(weights.shape[1]):
-                np.add.at(y, taps.index[:, t], weights[:, t] * x)
+                np.add.at(y, taps.places[:, t], weights[:, t] * x)
         else:
-            y = sum(weights[:, t] * x[taps.index[:, t]] for t in range(weights.shape[1]))
+            y = sum(weights[:, t] * x[taps.places[:, t]] for t in range(weights.shape[1]))
         return np.ascontiguousarray(np.moveaxis(y, 0, axis), x.dtype)
 
     def backward(ctx, gy):

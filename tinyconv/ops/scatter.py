@@ -219,8 +219,8 @@ def index_fill(input: Tensor, dim, index, value) -> Tensor:
 def index_put(input: Tensor, indices, values, accumulate=False) -> Tensor:
     """input with ``values`` at ``input[indices]``; added to what is there with ``accumulate``."""
     _same_dtype(input, values, "index_put", "values")
-    index = plain_index(tuple([slice(None) if i is None else i for i in indices]))
     try:
+        index = plain_index(tuple([slice(None) if i is None else i for i in indices]))
         shape = np.broadcast_to(np.int8(0), input.shape)[index].shape
     except IndexError as error:
         raise IndexError(f"index_put into shape {list(input.shape)}: {error}") from None

@@ -56,8 +56,8 @@ def channel_shuffle(input: Tensor, groups) -> Tensor:
     x = as_tensor(input, "channel_shuffle")
     if x.ndim < 3 or groups < 1 or x.shape[1] % groups:
         raise ValueError(
-            f"channel_shuffle: groups={groups} for shape {list(x.shape)}; wants (N, C, ...) of 3 or "
-            "more dimensions with C a multiple of groups"
+            f"channel_shuffle: groups={groups} for shape {list(x.shape)}; wants (N, C, ...) of at "
+            "least 3 dimensions with C a multiple of groups"
         )
     N, C, *image = x.shape
     parts = reshape(x, (N, groups, C // groups, *image))

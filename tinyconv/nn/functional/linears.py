@@ -56,10 +56,10 @@ def bilinear(input1: Tensor, input2, weight, bias=None) -> Tensor:
     Raises:
         TypeError, ValueError: dtypes or shapes that do not fit.
     """
-    x1, x2, w = (float_tensor(t, "bilinear") for t in (input1, input2, weight))
+    x1, x2, w = (as_tensor(t, "bilinear") for t in (input1, input2, weight))
     x1, x2, w, bias = one_dtype("bilinear", x1, x2, w, bias)
     shapes = f"inputs of shapes {list(x1.shape)} and {list(x2.shape)}, weight {list(w.shape)}"
-    if w.ndim != 3 or x1.shape[-1:] + x2.shape[-1:] != w.shape[1:]:
+    if 0 in (x1.ndim, x2.ndim) or w.ndim != 3 or x1.shape[-1:] + x2.shape[-1:] != w.shape[1:]:
         raise ValueError(f"bilinear: {shapes}: wants (..., in1), (..., in2) and (out, in1, in2)")
     if x1.shape[:-1] != x2.shape[:-1]:
         raise ValueError(f"bilinear: {shapes}: the inputs may differ in the last size alone")

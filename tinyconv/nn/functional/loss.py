@@ -1,7 +1,6 @@
 """Losses of probabilities and classes: what a batch of outputs costs, one number (or many).
 
-Primitives: cross entropy with class labels, and binary cross entropy (whose derivative is finite
-where its logarithms are cut off). All else is composed. Losses of numbers are in ``regression``,
+Primitives: cross entropy with class labels, and binary cross entropy of probabilities and of logits. All else is composed. Losses of numbers are in ``regression``,
 those with a margin in ``margins``.
 
 ``size_average`` and ``reduce`` are the old spelling of ``reduction``: given, they decide.
@@ -272,10 +271,10 @@ def binary_cross_entropy_with_logits(
     op = "binary_cross_entropy_with_logits"
     reduction = reduction_of(op, reduction, size_average, reduce)
     x, t = _equal_shapes(op, input, target)
-    positive = logsigmoid(x)
-    if pos_weight is not None:
-        positive = positive * ((as_tensor(pos_weight, op) - 1) * t + 1)
-    loss = (1 - t) * x - positive
+    if pos_weight is None:
+        loss = loss_ops.LogitsCrossEntropy.apply(x, t.to(x.dtype))
+    else:
+        loss = (1 - t) * x - ((as_tensor(pos_weight, op) - 1) * t + 1) * logsigmoid(x)
     return reduced(loss if weight is None else loss * weight, reduction)
 
 

@@ -103,6 +103,11 @@ def _running_norm(x, running_mean, running_var, weight, bias, eps):
 
 def _track(running_mean, running_var, mean, var, momentum, count):
     """Move running statistics towards those of a batch of ``count`` numbers per channel."""
+    if not (running_mean.array.flags.writeable and running_var.array.flags.writeable):
+        raise ValueError(
+            "running_mean and running_var lie in read-only memory, but training writes into them; "
+            "give copies (.clone())"
+        )
     track, unbiased = kernels.running.track, count / (count - 1)
     track(running_mean.array, mean, momentum)
     track(running_var.array, var, momentum, unbiased)

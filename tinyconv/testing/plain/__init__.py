@@ -19,6 +19,7 @@ from tinyconv.testing.plain import (  # noqa: F401  (each fills its part of the 
     images,
     losses,
     index,
+    inplace,
     join,
     linalg,
     order,

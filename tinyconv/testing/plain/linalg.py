@@ -12,6 +12,7 @@ both("inner")(np.inner)
 both("outer ger")(np.outer)
 both("kron")(np.kron)
 both("trace")(np.trace)
+oracle("tc.inverse", "Tensor.inverse", "linalg.inv")(np.linalg.inv)
 oracle("tc.matrix_power", "Tensor.matrix_power", "linalg.matrix_power")(np.linalg.matrix_power)
 oracle("linalg.multi_dot")(lambda tensors: functools.reduce(np.matmul, tensors))
 

@@ -85,7 +85,9 @@ def _kl_div(x, t, reduction="mean", log_target=False):
 def _negative_log(logp, t, weight, ignore_index, reduction, smoothing=0.0):
     """Of log-probabilities (C,) or (N, C, ...) and labels."""
     if logp.ndim == 1:
-        loss = _negative_log(logp[None], np.asarray(t)[None], weight, ignore_index, "none", smoothing)
+        loss = _negative_log(
+            logp[None], np.asarray(t)[None], weight, ignore_index, "none", smoothing
+        )
         count = 1 if weight is None else weight[t]
         return _reduced(loss[0], reduction, count)
     logp, C = np.moveaxis(logp, 1, -1), logp.shape[1]
@@ -105,9 +107,7 @@ def _nll_loss(logp, t, weight=None, ignore_index=-100, reduction="mean"):
 
 
 @oracle("F.cross_entropy")
-def _cross_entropy(
-    x, t, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0
-):
+def _cross_entropy(x, t, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     dim = 0 if x.ndim == 1 else 1
     logp = x - np.log(np.exp(x).sum(dim, keepdims=True))
     if t.dtype.kind == "i":

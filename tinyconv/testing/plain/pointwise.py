@@ -57,6 +57,7 @@ for _names, _function in {
     both(_names)(_function)
 oracle("F.tanh")(np.tanh)
 oracle("F.sigmoid")(sigmoid)
+oracle("tc.relu", "Tensor.relu", "F.relu")(lambda x, inplace=False: np.where(x < 0, 0, x))
 
 
 @both("round")

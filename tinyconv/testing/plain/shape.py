@@ -47,7 +47,8 @@ both("transpose swapdims")(lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1))
 both("swapaxes")(lambda x, axis0, axis1: np.swapaxes(x, axis0, axis1))
 both("t")(lambda x: x.T)
 both("adjoint")(lambda x: np.swapaxes(x, -1, -2))
-Plain.H = Plain.mH = property(lambda x: np.swapaxes(x, -1, -2))
+for _name in ("H", "mH"):
+    setattr(Plain, _name, property(lambda x: np.swapaxes(x, -1, -2)))
 both("movedim moveaxis")(lambda x, source, destination: np.moveaxis(x, source, destination))
 both("unsqueeze")(lambda x, dim: np.expand_dims(x, dim))
 

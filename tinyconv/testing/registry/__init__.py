@@ -1,7 +1,7 @@
 """Every public op with a strategy of cases: what all the checks over all ops run through.
 
->>> sorted(OPS)[:3]
-['abs', 'adaptive_avg_pool2d', 'adaptive_max_pool2d']
+>>> {"abs", "conv2d", "cross_entropy"} <= set(OPS)
+True
 """
 
 from tinyconv.testing.registry import (  # noqa: F401  (each fills its part of the table)

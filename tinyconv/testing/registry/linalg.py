@@ -50,8 +50,13 @@ product("multi_dot", "tc.linalg.multi_dot([a, b, c])", "tc.linalg.multi_dot([a[0
         a="MK", b="KN", c="NB", x="B")  # fmt: skip
 product(
     "matrix_power", "tc.matrix_power(a, 3)", "a.matrix_power(2)", "tc.linalg.matrix_power(a, 5)",
-    "a.matrix_power(1)", a="BMM",
+    "a.matrix_power(1)", "tc.matrix_power(a, 0) * a", a="BMM",
 )  # fmt: skip
+_EYE = "np.eye(a.shape[-1])"
+#: far from those that have none
+product("inv", f"tc.linalg.inv(a + 20 * {_EYE})", f"(a + 15 * {_EYE}).inverse()",
+        f"tc.inverse(a * 0.1 + {_EYE})", f"tc.matrix_power(a + 20 * {_EYE}, -2)",
+        a="BMM")  # fmt: skip
 
 product(
     "einsum", "tc.einsum('mk,kn->mn', a, b)", "tc.einsum('mk, kn', [a, b])",

@@ -99,7 +99,8 @@ def not_differentiable():
         name: reason for reason, names in NOT_DIFFERENTIABLE.items() for name in names.split()
     }
     for name in (inplace.NAMES + inplace.VIEWS).split():
-        reasons[f"Tensor.{name}"] = "the op without the underscore, whose result the tensor becomes"
+        if hasattr(Tensor, name):
+            reasons[f"Tensor.{name}"] = "the op without the underscore, in place"
     return reasons
 
 

@@ -116,7 +116,9 @@ _PLACES = dict(low=-1.7, high=1.7, kinds=("uniform",))
 @st.composite
 def samplings(draw, axes, mode):
     shape = (3, 2) if axes == 2 else (2, 3, 2)
-    N, C, *out = draw(sizes(axes + 2, 1, 2)) if mode == "bilinear" and axes == 2 else (1,) * (axes + 2)
+    N, C, *out = (
+        draw(sizes(axes + 2, 1, 2)) if mode == "bilinear" and axes == 2 else (1,) * (axes + 2)
+    )
     options = _options(
         mode=mode if mode != "bilinear" else None,
         padding_mode=draw(st.sampled_from([None, "border", "reflection"])),
