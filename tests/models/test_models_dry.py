@@ -12,6 +12,7 @@ from tinyconv.kernels import Window
 from tinyconv.models import dry
 from tinyconv.models.trace import trace
 from tinyconv.ops import (
+    activations,
     arithmetic,
     conv,
     join,
@@ -40,6 +41,7 @@ CASES = {
     norm.RunningNorm: ([X, [4], [4], [4], [4], 1e-5], {}),
     lrn.LocalResponseNorm: ([X, 3, 1e-4, 0.75, 1.0], {}),
     pointwise.Relu: ([X], {}),
+    activations.Fused: ([X, None, np.negative, None], {}),
     arithmetic.Clamp: ([X, 0.0, 6.0, True], {}),
     pool.MaxPool2d: ([X, POOL, POOL.output_shape(9, 7), True], {}),
     pool.AvgPool2d: ([X, ADAPTIVE, [4, 3]], {}),

@@ -262,6 +262,39 @@ CASES |= {
 }
 
 
+#: losses, of scores and of probabilities, and dropout that keeps mean and variance
+P, Q, SIGNS = positive(X) / 5, positive(Y) / 5, tc.tensor(np.sign(X).astype(int))
+CASES |= {
+    "smooth_l1_loss": (lambda a, b: F.smooth_l1_loss(a, b, beta=0.6), X, Y),
+    "huber_loss": (lambda a, b: F.huber_loss(a, b, delta=0.6), X, Y),
+    "binary_cross_entropy": (F.binary_cross_entropy, P, Q),
+    "binary_cross_entropy_with_logits": (F.binary_cross_entropy_with_logits, X, Q),
+    "binary_cross_entropy_with_logits weighted": (
+        lambda a, b, c: F.binary_cross_entropy_with_logits(a, b, pos_weight=c), X, Q, C,
+    ),
+    "kl_div": (F.kl_div, X, Q),
+    "poisson_nll_loss": (lambda a, b: F.poisson_nll_loss(a, b, full=True), X, positive(Y)),
+    "gaussian_nll_loss": (F.gaussian_nll_loss, X, Y, positive(X)),
+    "hinge_embedding_loss": (lambda a: F.hinge_embedding_loss(a, SIGNS), X),
+    "margin_ranking_loss": (lambda a, b: F.margin_ranking_loss(a, b, SIGNS, 0.3), X, Y),
+    "soft_margin_loss": (lambda a: F.soft_margin_loss(a, SIGNS), X),
+    "cosine_embedding_loss": (lambda a, b: F.cosine_embedding_loss(a, b, SIGNS[:, 0]), X, Y),
+    "multi_margin_loss": (lambda a: F.multi_margin_loss(a, tc.tensor([3, 0, 1]), p=2), X),
+    "multilabel_margin_loss": (
+        lambda a: F.multilabel_margin_loss(a, tc.tensor([[3, 0, -1, 1], [-1] * 4, [2] * 4])), X,
+    ),
+    "multilabel_soft_margin_loss": (F.multilabel_soft_margin_loss, X, Q),
+    "triplet_margin_loss": (lambda a, b: F.triplet_margin_loss(a, b, a * b, swap=True), X, Y),
+    "triplet_margin_with_distance_loss": (
+        lambda a, b: F.triplet_margin_with_distance_loss(a, b, a * b), X, Y,
+    ),
+    "alpha_dropout": (lambda a: F.alpha_dropout(a, 0.4, True), X),
+    "feature_alpha_dropout": (lambda a: F.feature_alpha_dropout(a, 0.4, True), IMAGES),
+    "dropout1d": (lambda a: F.dropout1d(a, 0.4), X),
+    "dropout3d": (lambda a: F.dropout3d(a, 0.4), IMAGES),
+}  # fmt: skip
+
+
 def with_direction(arrays, seed=0):
     """The points x + i h d as complex arrays, and the directions d."""
     rng = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ import numpy as np
 from tinyconv.autograd import Tensor
 from tinyconv.autograd.modes import state
 from tinyconv.ops import (
+    activations,
     arithmetic,
     conv,
     join,
@@ -75,6 +76,11 @@ def _relu(ctx, x):
     return y
 
 
+def _fused(ctx, x, composed, values, slope):
+    ctx.save_for_backward(x)
+    return _same(x)
+
+
 def _clamp(ctx, x, low, high, strict):
     ctx.save_for_backward(np.zeros(x.shape, bool))
     return _same(x)
@@ -132,7 +138,7 @@ RULES = {
     norm.RunningNorm: _running_norm, lrn.LocalResponseNorm: _response_norm, pointwise.Relu: _relu,
     arithmetic.Clamp: _clamp, pool.MaxPool2d: _max_pool, pool.AvgPool2d: _avg_pool,
     pool.PlaneGather: _gather, arithmetic.Add: _add, arithmetic.Sub: _add, arithmetic.Mul: _mul,
-    reduce.Sum: _sum, join.Cat: _cat, pad.Pad: _pad, random.Dropout: _dropout,
+    activations.Fused: _fused, reduce.Sum: _sum, join.Cat: _cat, pad.Pad: _pad, random.Dropout: _dropout,
 }  # fmt: skip
 
 

@@ -127,6 +127,9 @@ def trace(model, input_size, training=False):
 class _Tracer:
     """Stands where the anomaly detector stands, and keeps all arrays: blank ones cost nothing."""
 
+    #: ops that do several steps at once show them
+    steps = True
+
     def __init__(self, model, x):
         self.modules = []
         self.ops = []

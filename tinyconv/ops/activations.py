@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from tinyconv import kernels
-from tinyconv.autograd import Function, Tensor, is_grad_enabled
+from tinyconv.autograd import Function, Tensor, no_grad
 from tinyconv.autograd.modes import state
 from tinyconv.kernels.complex_step import joined
 from tinyconv.ops.arithmetic import Clamp, clamp, where
@@ -28,13 +28,13 @@ _ROOT_HALF, _TANH_RATE = math.sqrt(0.5), math.sqrt(2 / math.pi)
 
 
 class Fused(Function):
-    """A composed function of one number in one pass: ``values(x)``, and ``slope(gy, x)`` back.
+    """A composed function of one number in one pass over memory: ``values(x)``.
 
-    Higher derivatives are those of the composed form.
+    ``slope(gy, x)`` is the way back; ``composed`` gives the derivatives of that.
     """
 
     def forward(ctx, x, composed, values, slope):
-        ctx.composed, ctx.slope = composed, slope
+        ctx.way_back = composed, slope
         ctx.save_for_backward(x)
         if x.dtype.kind != "c":
             return in_blocks(values, x)
@@ -43,16 +43,43 @@ class Fused(Function):
 
     def backward(ctx, gy):
         (x,) = ctx.saved_tensors
-        if not is_grad_enabled() and gy.dtype.kind == x.dtype.kind == "f":
-            return Tensor(in_blocks(ctx.slope, gy.array, x.array))
-        return vjp_of(lambda x: (ctx.composed(x),), (x,), (gy,))[0]
+        return FusedGradient.apply(gy, x, *ctx.way_back)
+
+
+class FusedGradient(Function):
+    """gy times the slope at x: linear in gy."""
+
+    def forward(ctx, gy, x, composed, slope):
+        ctx.way_back = composed, slope
+        ctx.save_for_backward(gy, x)
+        if gy.dtype.kind == x.dtype.kind == "f":
+            return in_blocks(slope, gy, x)
+        with no_grad():
+            z = _slope(composed, Tensor(x)) * Tensor(gy)
+        return joined(in_blocks(slope, gy.real, x.real), z.array.imag)
+
+    def backward(ctx, h):
+        gy, x = ctx.saved_tensors
+        composed, slope = ctx.way_back
+        gx = None
+        if ctx.needs_input_grad[1]:
+            (gx,) = vjp_of(lambda x: (_if_curved(_slope(composed, x)),), (x,), (h * gy,))
+        return FusedGradient.apply(h, x, composed, slope), gx
+
+
+def _slope(composed, x):
+    return vjp_of(lambda x: (composed(x),), (x,), (Tensor(np.ones_like(x.array)),))[0]
+
+
+def _if_curved(slope):
+    return slope if slope.requires_grad else None
 
 
 def _one_pass(x, composed, values, slope) -> Tensor:
-    """``composed(x)`` as a Fused, unless someone looks at its steps."""
-    if x.dtype.kind in "fc" and state.detector is None:
-        return Fused.apply(x, composed, values, slope)
-    return composed(x)
+    """``composed(x)`` as a Fused, unless a trace asks for the steps or x is of integers."""
+    if x.dtype.kind not in "fc" or getattr(state.detector, "steps", False):
+        return composed(x)
+    return Fused.apply(x, composed, values, slope)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False) -> Tensor:

@@ -125,9 +125,10 @@ def _stays(index, shape):
 
 def along(index, dim):
     """The NumPy index for the places ``index`` along ``dim``, each in its own row outside."""
-    places = list(np.ix_(*[np.arange(n) for n in index.shape]))
-    places[dim] = index
-    return tuple(places)
+    return tuple([
+        index if d == dim else np.arange(n).reshape(-1, *[1] * (index.ndim - d - 1))
+        for d, n in enumerate(index.shape)
+    ])  # fmt: skip
 
 
 # -- x[...] -----------------------------------------------------------------------------------

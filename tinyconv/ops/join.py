@@ -12,7 +12,7 @@ from tinyconv.autograd.deferred import Part, leaves_no_trace, may_wait
 from tinyconv.kernels import memory
 from tinyconv.kernels.addition import copied, over_rows
 from tinyconv.ops.common import axis, common_dtype
-from tinyconv.ops.shape import atleast_2d, atleast_3d, reshape, unsqueeze
+from tinyconv.ops.shape import Reshape, atleast_2d, atleast_3d, reshape, unsqueeze
 
 
 class Cat(Function):
@@ -30,7 +30,13 @@ class Cat(Function):
         return Split.apply(gy, ctx.parts, ctx.dim, True)
 
 
+#: numbers below which threads and warm memory are not worth their asking
+_FEW = 1 << 12
+
+
 def _joined(arrays, dim):
+    if sum([a.size for a in arrays]) < _FEW:
+        return np.concatenate(arrays, dim)
     first = arrays[0].shape
     shape = *first[:dim], sum([a.shape[dim] for a in arrays]), *first[dim + 1 :]
     y = memory.empty(shape, arrays[0].dtype)
@@ -94,6 +100,9 @@ def _tensors(tensors, op):
 
 
 def _cat(tensors, dim, op):
+    shape, dtype = tensors[0].shape, tensors[0].dtype
+    if len(shape) > 1 and all([t.shape == shape and t.dtype == dtype for t in tensors]):
+        return Cat.apply(*tensors, dim=axis(dim, len(shape), op))
     shapes = [t.shape for t in tensors]
     full = [s for s in shapes if s != (0,)]
     first = full[0] if full else shapes[0]
@@ -262,4 +271,5 @@ def unbind(input, dim=0) -> tuple[Tensor, ...]:
     if input.shape[at] == 0:
         return ()
     shape = input.shape[:at] + input.shape[at + 1 :]
-    return tuple([reshape(piece, shape) for piece in split(input, 1, at)])
+    pieces = Split.apply(input, [1] * input.shape[at], at)
+    return tuple([Reshape.apply(piece, shape) for piece in pieces])

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
+from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.arithmetic import clamp
 from tinyconv.ops.common import larger, quiet
 from tinyconv.ops.pointwise import log, log1p, sigmoid
@@ -61,14 +62,25 @@ class CrossEntropyGradient(Function):
         return gg, gx
 
 
+@analytic
+def _binary(x, t):
+    least = np.asarray(-100, x.dtype)
+    return (t - 1) * larger(np.log1p(-x), least) - t * larger(np.log(x), least)
+
+
+@analytic
+def _binary_of_logits(x, t):
+    above = x.real > 0
+    return np.where(above, 1 - t, -t) * x + np.log1p(np.exp(np.where(above, -x, x)))
+
+
 class BinaryCrossEntropy(Function):
     """-(t log x + (1 - t) log(1 - x)) of each element, the logarithms no lower than -100."""
 
     @quiet
     def forward(ctx, x, t):
         ctx.save_for_backward(x, t)
-        least = np.asarray(-100, x.dtype)
-        return (t - 1) * larger(np.log1p(-x), least) - t * larger(np.log(x), least)
+        return _binary(x, t)
 
     def backward(ctx, g):
         x, t = ctx.saved_tensors
@@ -86,9 +98,7 @@ class LogitsCrossEntropy(Function):
     @quiet
     def forward(ctx, x, t):
         ctx.save_for_backward(x, t)
-        above = x.real > 0
-        small = np.log1p(np.exp(np.where(above, -x, x)))
-        return np.where(above, 1 - t, -t) * x + small
+        return _binary_of_logits(x, t)
 
     def backward(ctx, g):
         x, t = ctx.saved_tensors

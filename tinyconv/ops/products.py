@@ -168,8 +168,8 @@ def inverse(input: Tensor) -> Tensor:
 
 
 def matrix_power(input: Tensor, n) -> Tensor:
-    """The product of ``n`` copies of square matrices (..., M, M), or for n < 0 of -n copies of their
-    inverses, by squaring.
+    """The product of ``n`` copies of square matrices (..., M, M), by squaring; for n < 0 of -n
+    copies of their inverses.
     """
     x = as_tensor(input, "linalg.matrix_power")
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:

@@ -255,6 +255,8 @@ def _mask(input, mask, op):
     if not isinstance(mask, Tensor) or mask.dtype != bool:
         found = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
         raise TypeError(f"{op}: mask must be a bool tensor, got {found}")
+    if mask.shape == input.shape:
+        return input.shape
     try:
         return np.broadcast_shapes(input.shape, mask.shape)
     except ValueError:

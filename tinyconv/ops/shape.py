@@ -220,11 +220,11 @@ def flatten(input: Tensor, start_dim=0, end_dim=-1) -> Tensor:
     """
     first, last = axis(start_dim, input.ndim, "flatten"), axis(end_dim, input.ndim, "flatten")
     if input.ndim == 0:
-        return reshape(input, 1)
+        return Reshape.apply(input, (1,))
     if first > last:
         raise RuntimeError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim}")
     joined = math.prod(input.shape[first : last + 1])
-    return reshape(input, input.shape[:first] + (joined,) + input.shape[last + 1 :])
+    return Reshape.apply(input, input.shape[:first] + (joined,) + input.shape[last + 1 :])
 
 
 def squeeze(input: Tensor, dim=None) -> Tensor:
@@ -233,13 +233,14 @@ def squeeze(input: Tensor, dim=None) -> Tensor:
         dims = range(input.ndim) if dim is None else ()
     else:
         dims = axes(dim, input.ndim, "squeeze")
-    return reshape(input, tuple([n for i, n in enumerate(input.shape) if n != 1 or i not in dims]))
+    kept = tuple([n for i, n in enumerate(input.shape) if n != 1 or i not in dims])
+    return Reshape.apply(input, kept)
 
 
 def unsqueeze(input: Tensor, dim) -> Tensor:
     """Insert an axis of size 1 at ``dim``."""
     at = axis(dim, input.ndim + 1, "unsqueeze")
-    return reshape(input, input.shape[:at] + (1,) + input.shape[at:])
+    return Reshape.apply(input, input.shape[:at] + (1,) + input.shape[at:])
 
 
 def _at_least(name, ndim, grown):

@@ -1,7 +1,8 @@
 """Losses of probabilities and classes: what a batch of outputs costs, one number (or many).
 
-Primitives: cross entropy with class labels, and binary cross entropy of probabilities and of logits. All else is composed. Losses of numbers are in ``regression``,
-those with a margin in ``margins``.
+Primitives: cross entropy with class labels, and binary cross entropy of probabilities and of
+logits. All else is composed. Losses of numbers are in ``regression``, those with a margin in
+``margins``.
 
 ``size_average`` and ``reduce`` are the old spelling of ``reduction``: given, they decide.
 """
