@@ -87,7 +87,7 @@ def test_the_mnist_example(lib):
 
     class Net(nn.Module):
         def __init__(self):
-            super(Net, self).__init__()
+            super().__init__()
             self.conv1 = nn.Conv2d(3, 4, 3, 1)
             self.conv2 = nn.Conv2d(4, 8, 3, 1)
             self.dropout1 = nn.Dropout2d(0.25)
@@ -822,15 +822,15 @@ def test_a_dataset_with_workers_and_a_sampler(lib):
     images, labels = next(iter(loader))
     assert labels.dtype == torch.int64 and images[2, 0, 1].item() == 2
     sampler = data.SubsetRandomSampler([1, 3, 5])
-    assert sorted(sum((y.tolist() for _, y in data.DataLoader(Squares(), 2, sampler=sampler)), [])) == [
-        1, 9, 25]  # fmt: skip
+    picked = [n for _, y in data.DataLoader(Squares(), 2, sampler=sampler) for n in y.tolist()]
+    assert sorted(picked) == [1, 9, 25]
 
 
 def test_values_printed_in_messages(lib):
     torch = lib.torch
     loss, acc = torch.tensor(0.25), torch.tensor(3)
-    assert f"{loss:.3f} {acc}" == "0.250 3" and "Loss: %.2f" % loss == "Loss: 0.25"
+    assert f"{loss:.3f} {acc}" == "0.250 3" and "Loss: %.2f" % loss == "Loss: 0.25"  # noqa: UP031
     assert f"{loss.item():>6.2f}" == "  0.25" and str(torch.tensor([1.5, 2.0])) == (
         "tensor([1.5000, 2.0000])"
     )
-    assert "{:.1f}".format(torch.tensor(2.0)) == "2.0" and int(acc) == 3 and bool(acc == 3)
+    assert f"{torch.tensor(2.0):.1f}" == "2.0" and int(acc) == 3 and bool(acc == 3)

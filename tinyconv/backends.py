@@ -9,8 +9,8 @@ class _Backend:
 
     benchmark = deterministic = enabled = allow_tf32 = False
 
-    def __init__(self, name):
-        self._name = name
+    def __init__(self, name, matmul=None):
+        self._name, self.matmul = name, matmul
 
     def __repr__(self):
         return f"<backend {self._name}: not available>"
@@ -25,5 +25,5 @@ class _Backend:
         return False
 
 
-cudnn, cuda, mps, mkldnn, openmp = map(_Backend, ("cudnn", "cuda", "mps", "mkldnn", "openmp"))
-cuda.matmul = _Backend("cuda.matmul")
+cudnn, mps, mkldnn, openmp = map(_Backend, ("cudnn", "mps", "mkldnn", "openmp"))
+cuda = _Backend("cuda", _Backend("cuda.matmul"))

@@ -396,3 +396,123 @@ def test_module_list_and_dict():
     table.update({"c": nn.Identity()})
     del table["b"]
     assert [k for k, _ in table.items()] == ["a", "c"] and len(list(table.values())) == 2
+
+
+# -- idioms of PyTorch's ----------------------------------------------------------------------
+def test_overridden_train_of_a_child_has_its_word():
+    class Frozen(nn.BatchNorm2d):
+        def train(self, mode=True):
+            return super().train(False)
+
+    net = nn.Sequential(Frozen(2), nn.ReLU()).train()
+    assert net.training and not net[0].training and net[1].training
+    with pytest.raises(ValueError, match="mode must be"):
+        net.train("yes")
+
+
+def test_the_same_module_and_parameter_twice():
+    layer = nn.Linear(2, 2)
+    net = nn.ModuleDict({"a": layer, "b": layer})
+    assert [n for n, _ in net.named_modules()] == ["", "a"]
+    assert [n for n, _ in net.named_modules(remove_duplicate=False)] == ["", "a", "b"]
+    assert len(list(net.named_parameters(remove_duplicate=False))) == 4
+    assert len(list(net.parameters())) == 2 and len(list(net.children())) == 1
+    assert list(net.state_dict()) == ["a.weight", "a.bias", "b.weight", "b.bias"]
+
+
+def test_members_by_dotted_paths():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    assert net.get_parameter("0.bias") is net[0].bias
+    assert net.get_buffer("1.running_var") is net[1].running_var
+    net.set_submodule("1", nn.Identity())
+    assert isinstance(net[1], nn.Identity)
+    for call in (lambda: net.get_parameter("0.scale"), lambda: net.get_buffer("0.bias")):
+        with pytest.raises(AttributeError, match="Conv2d has no"):
+            call()
+
+
+def test_assigning_a_state_takes_its_tensors():
+    net, state = nn.Linear(2, 3), {"weight": tc.ones(3, 2), "bias": np.zeros(3)}
+    old = net.weight
+    net.load_state_dict(state, assign=True)
+    assert isinstance(net.weight, nn.Parameter) and net.weight is not old
+    assert net.weight.requires_grad and net.bias.dtype == np.float64
+    state["weight"][0, 0] = 5
+    assert net.weight[0, 0] == 5
+    with pytest.raises(RuntimeError, match="wrong shape"):
+        net.load_state_dict({"weight": tc.ones(2, 2), "bias": tc.ones(3)}, assign=True)
+
+
+def test_load_hooks_may_rename():
+    net, order = nn.Sequential(nn.Linear(2, 2)), []
+
+    def rename(module, state, prefix, metadata, strict, missing, unexpected, errors):
+        order.append(prefix)
+        if f"{prefix}w" in state:
+            state[f"{prefix}weight"] = state.pop(f"{prefix}w")
+
+    net[0].register_load_state_dict_pre_hook(rename)
+    net.register_load_state_dict_post_hook(lambda module, result: order.append(result))
+    given = {"0.w": tc.ones(2, 2), "0.bias": tc.zeros(2)}
+    net.load_state_dict(given)
+    assert net[0].weight.tolist() == [[1, 1], [1, 1]] and "0.w" in given
+    assert order[0] == "0." and order[1] == ([], [])
+
+
+def test_lists_are_changed_as_lists_are():
+    a, b, c, d = nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.Identity()
+    for members in (nn.ModuleList([a, b, c]), nn.Sequential(a, b, c)):
+        members.insert(1, d)
+        assert list(members) == [a, d, b, c] and members.pop(0) is a
+        del members[-1]
+        assert list(members) == [d, b] and list(members._modules) == ["0", "1"]
+        members += [c]
+        assert list(members + nn.ModuleList([a])) == [d, b, c, a] and len(members) == 3
+        members[-1] = a
+        assert members[-1] is a and list(members[1:]) == [b, a]
+    named = nn.Sequential(OrderedDict(x=a, y=b, z=c))
+    del named[1]
+    assert list(named._modules) == ["x", "z"] and list(named[1:]._modules) == ["z"]
+
+
+def test_lists_and_dicts_of_parameters():
+    weights = nn.ParameterList([tc.ones(2, 3), nn.Parameter(tc.zeros(1), requires_grad=False)])
+    weights.append(tc.ones(4))
+    assert [n for n, _ in weights.named_parameters()] == ["0", "1", "2"] and len(weights) == 3
+    assert weights[0].requires_grad and not weights[1].requires_grad and weights[-1].shape == (4,)
+    assert "  (0): Parameter containing: [float32 of size 2x3]\n" in repr(weights)
+    table = nn.ParameterDict({"a": tc.ones(2)})
+    table["b"] = nn.Parameter(tc.zeros(3))
+    table.update({"c": tc.ones(1)})
+    assert list(table) == ["a", "b", "c"] and "b" in table and table.pop("c").shape == (1,)
+    assert set(table.state_dict()) == {"a", "b"} and {table: 1}[table] == 1
+    with pytest.raises(TypeError, match="must be a Parameter"):
+        weights.append(3)
+
+
+def test_empty_and_frozen_parameters():
+    assert nn.Parameter().shape == (0,) and nn.Parameter(tc.Tensor(2, 3)).shape == (2, 3)
+    index = nn.Parameter(tc.arange(3), requires_grad=False)
+    assert index.dtype == np.int64 and not index.requires_grad
+
+
+def test_half_precision_is_refused_and_a_device_is_named():
+    net = nn.Linear(2, 2)
+    for call in (net.half, lambda: net.to(np.float16), lambda: net.type("float16")):
+        with pytest.raises(TypeError, match="float16 is not supported"):
+            call()
+    with pytest.raises(RuntimeError, match="CPU only"):
+        net.cuda()
+    assert net.to("cpu", True) is net and net.weight.dtype == np.float32
+
+
+def test_members_are_printed_under_what_the_module_says_of_itself():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.ReLU()
+
+        def extra_repr(self):
+            return "first\nsecond"
+
+    assert repr(Named()) == "Named(\n  first\n  second\n  (act): ReLU()\n)"

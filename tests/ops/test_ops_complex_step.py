@@ -20,11 +20,14 @@ from tinyconv.ops import (
     pairs,
     pointwise,
     power,
+    rearrange,
     reduce,
+    scatter,
     shape,
     softmax,
+    strided,
 )
-from tinyconv.testing.registry import not_differentiable
+from tinyconv.testing.registry import OPS, draws_of, names_in, not_differentiable
 
 STEP = 2.0**-70  # a power of two: multiplying and dividing by it rounds nothing
 
@@ -295,6 +298,15 @@ CASES |= {
 }  # fmt: skip
 
 
+#: lines of the registry whose ops move, take or put numbers: all their spellings are tried
+MOVES = (
+    "reshape flatten permute transpose movedim unsqueeze squeeze expand clone flip roll repeat "
+    "meshgrid diagonal diag tril stack cat hstack split tensor_split chunk unbind slices masks "
+    "select index_select gather take Tensor.unfold scatter scatter_add scatter_reduce index_add index_put "
+    "put masked_scatter view_scatter"
+).split() + ["index arrays"]
+
+
 def with_direction(arrays, seed=0):
     """The points x + i h d as complex arrays, and the directions d."""
     rng = np.random.default_rng(seed)
@@ -366,9 +378,25 @@ def test_second_derivatives_by_a_complex_step(name):
     assert_slopes_agree(gradient, [*arrays, *cotangents])
 
 
+@pytest.mark.parametrize("name", MOVES)
+def test_moves_of_complex_steps(name):
+    """They are linear, each alike in the real part and in the imaginary one."""
+    for case in draws_of(OPS[name], 2 * len(OPS[name].variants)):
+        arrays = [x for x in case.inputs if x.dtype.kind == "f"]
+
+        def function(*floats, case=case):
+            floats = iter(floats)
+            inputs = [next(floats) if x.dtype.kind == "f" else tc.tensor(x) for x in case.inputs]
+            return case.func(*inputs)
+
+        if any(y.array.size for y in run(function, arrays)[0]) and any(x.any() for x in arrays):
+            assert_slopes_agree(function, arrays)
+
+
 def test_every_differentiable_function_is_in_the_table():
     modules = (
-        arithmetic, index, join, linalg, pairs, pointwise, power, reduce, shape, softmax,
+        arithmetic, index, join, linalg, pairs, pointwise, power, rearrange, reduce, scatter, shape,
+        softmax, strided,
     )  # fmt: skip
     functions = [f for m in modules for n, f in vars(m).items() if inspect.isfunction(f)]
     here = {m.__name__ for m in modules}
@@ -376,7 +404,12 @@ def test_every_differentiable_function_is_in_the_table():
     names = {name for name in names if name[0] not in "_<"}
     flat = {name.partition(".")[2] for name in not_differentiable()}
     helpers = "sizes check_device check_fits plain_index sum_to nothing picked p_norm summable"
+    helpers += " added along as_dtype check_index check_places flat_places getitem is_basic "
+    helpers += "diagonal_look matrix_h reshaped several steps viewed"
     tested = {name.split()[0] for name in CASES}
+    for name in MOVES:
+        for case in draws_of(OPS[name], len(OPS[name].variants)):
+            tested |= {used.partition(".")[2] for used in names_in(case.source)}
     # what is written in place is the same function
     offered = {name for name in F.__all__ if name[-1] != "_"}
     assert not (names | offered) - tested - flat - set(helpers.split())

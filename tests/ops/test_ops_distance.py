@@ -95,3 +95,11 @@ def test_similarity_and_normalisation_of_zero_vectors():
 def test_renorm_leaves_short_rows_alone():
     x = tc.tensor([[3.0, 4.0], [0.3, 0.4]])
     np.testing.assert_allclose(x.renorm(2, 0, 1.0).numpy(), [[0.6, 0.8], [0.3, 0.4]], rtol=1e-6)
+
+
+def test_cosine_similarity_below_eps_has_the_slope_of_its_formula():
+    # PyTorch's gradient there is that of a formula without eps
+    x = tc.tensor([0.3, -0.4], dtype=tc.float64, requires_grad=True)
+    y = tc.tensor([1.0, 2.0], dtype=tc.float64)
+    z = F.cosine_similarity(x, y, dim=0, eps=10.0)
+    np.testing.assert_allclose(tc.autograd.grad(z, x)[0].numpy(), [0.01, 0.02], rtol=1e-14)

@@ -336,8 +336,13 @@ def _programs(draw):
         elif kind == "unary":
             lines.append(f"{new} = {a}.{draw(st.sampled_from(_UNARY))}()")
         elif kind == "inplace":
-            op = draw(st.sampled_from([f"{u}_()" for u in _UNARY] + [f"{m}_({b})" for m in _BINARY]
-                                      + ["zero_()", "mul_(0.5)", "clamp_(-1, 1)", "fill_(2)"]))
+            op = draw(
+                st.sampled_from(
+                    [f"{u}_()" for u in _UNARY]
+                    + [f"{m}_({b})" for m in _BINARY]
+                    + ["zero_()", "mul_(0.5)", "clamp_(-1, 1)", "fill_(2)"]
+                )
+            )
             lines.append(f"{a}.{op}")
             continue
         elif kind == "iadd":
@@ -352,9 +357,18 @@ def _programs(draw):
             names.append(new)
             continue
         elif kind == "item" and shapes[a] == (2, 3):
-            lines.append(draw(st.sampled_from(
-                [f"{a}[0] = {b}[1]" if shapes[b] == (2, 3) else f"{a}[0] = 3.0",
-                 f"{a}[:, 1] *= 2", f"{a}[[1, 0], [0, 2]] = 0.5", f"{a}[{b} > 0] = 1.0"])))
+            lines.append(
+                draw(
+                    st.sampled_from(
+                        [
+                            f"{a}[0] = {b}[1]" if shapes[b] == (2, 3) else f"{a}[0] = 3.0",
+                            f"{a}[:, 1] *= 2",
+                            f"{a}[[1, 0], [0, 2]] = 0.5",
+                            f"{a}[{b} > 0] = 1.0",
+                        ]
+                    )
+                )
+            )
             continue
         elif kind == "del" and a.startswith("v"):
             lines.append(f"del {a}")

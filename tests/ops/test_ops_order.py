@@ -110,3 +110,17 @@ def test_buckets_on_the_boundaries():
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call(tc.ones(2, 3))
+
+
+def test_which_of_equal_ones_gets_the_gradient():
+    x = tc.tensor([2.0, 3.0, 2.0, 3.0], dtype=tc.float64, requires_grad=True)
+    for function, wanted in (
+        (lambda x: x.sort().values[0], [1, 0, 0, 0]),
+        (lambda x: x.topk(1).values, [0, 1, 0, 0]),
+        (lambda x: x.kthvalue(2).values, [0, 0, 1, 0]),
+        (lambda x: x.mode().values, [0, 0, 1, 0]),
+        (lambda x: x.cummax(0).values[3], [0, 0, 0, 1]),
+        (lambda x: x.nanmedian(), [0.5, 0, 0.5, 0]),
+    ):
+        y = function(x)
+        assert tc.autograd.grad(y, x, tc.ones_like(y))[0].tolist() == wanted

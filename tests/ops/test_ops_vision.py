@@ -200,6 +200,16 @@ def test_beyond_the_border_places_have_no_slope():
     np.testing.assert_allclose(slope[0, 0, :, 0], [0, 2, 0], rtol=1e-6)
 
 
+def test_slopes_at_pixels_and_at_the_ends():
+    x = tc.tensor([[[[0.0, 1.0, 3.0, 6.0, 6.0]]]])
+    grid = tc.tensor([[[[-0.5, 0.0], [-1.0, 0.0], [1.0, 0.0]]]], requires_grad=True)
+    options = dict(padding_mode="border", align_corners=True)
+    (slope,) = gradient(F.grid_sample(x, grid, **options), grid)
+    np.testing.assert_allclose(slope[0, 0, :, 0], [2 * 2, 0, 0], rtol=1e-6)
+    (slope,) = gradient(F.grid_sample(x, grid, "nearest", **options), grid)
+    assert not slope.any()
+
+
 def test_samples_of_an_empty_batch():
     for mode, padding in itertools.product(("bilinear", "nearest", "bicubic"), ("zeros", "border")):
         y = F.grid_sample(tc.ones(0, 2, 3, 4), tc.ones(0, 5, 6, 2), mode, padding)

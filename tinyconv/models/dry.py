@@ -138,7 +138,8 @@ RULES = {
     norm.RunningNorm: _running_norm, lrn.LocalResponseNorm: _response_norm, pointwise.Relu: _relu,
     arithmetic.Clamp: _clamp, pool.MaxPool2d: _max_pool, pool.AvgPool2d: _avg_pool,
     pool.PlaneGather: _gather, arithmetic.Add: _add, arithmetic.Sub: _add, arithmetic.Mul: _mul,
-    activations.Fused: _fused, reduce.Sum: _sum, join.Cat: _cat, pad.Pad: _pad, random.Dropout: _dropout,
+    activations.Fused: _fused, reduce.Sum: _sum, join.Cat: _cat, pad.Pad: _pad,
+    random.Dropout: _dropout,
 }  # fmt: skip
 
 

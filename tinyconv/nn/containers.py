@@ -32,7 +32,8 @@ class _Numbered(Module):
         try:
             return names[operator.index(index)]
         except IndexError:
-            raise IndexError(f"index {index} is out of range for {len(names)} {self._table[1:]}") from None
+            count = f"{len(names)} {self._table[1:]}"
+            raise IndexError(f"index {index} is out of range for {count}") from None
 
     def __getitem__(self, index):
         if isinstance(index, slice):

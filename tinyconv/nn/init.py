@@ -219,12 +219,12 @@ def dirac_(tensor: Tensor, groups=1) -> Tensor:
         raise ValueError(
             f"dirac_: wants a conv weight of 3, 4 or 5 dimensions, got {list(tensor.shape)}"
         )
-    O, C, *window = tensor.shape
+    O, C = tensor.shape[:2]
     if O % groups:
         raise ValueError(f"dirac_: {O} output channels are no multiple of groups={groups}")
-    values, middle = np.zeros(tensor.shape, tensor.dtype), tuple(n // 2 for n in window)
+    values, middle = np.zeros(tensor.shape, tensor.dtype), tuple(n // 2 for n in tensor.shape[2:])
     for i in range(min(O // groups, C)):
-        values[(slice(i, None, O // groups), i, *middle)] = 1
+        values[(slice(i, None, O // groups), i) + middle] = 1
     return tensor.copy_(values)
 
 
@@ -233,7 +233,8 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity, for a linear layer that passes on what it is given."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: wants a matrix, got shape {list(tensor.shape)}")
-    return tensor.copy_(np.eye(*tensor.shape))
+    rows, columns = tensor.shape
+    return tensor.copy_(np.eye(rows, columns))
 
 
 def sparse_(tensor: Tensor, sparsity, std=0.01, generator=None):

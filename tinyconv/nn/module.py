@@ -290,7 +290,7 @@ class Module(Hooked, Stateful):
 
     def type(self, dst_type):
         """``to(dst_type)``."""
-        return self.to(dst_type)
+        return self.to(dtype=dst_type)
 
     def half(self):
         """Raises: there is no half precision here."""

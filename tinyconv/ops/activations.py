@@ -14,7 +14,7 @@ from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor, no_grad
 from tinyconv.autograd.modes import state
 from tinyconv.kernels.complex_step import joined
-from tinyconv.ops.arithmetic import Clamp, clamp, where
+from tinyconv.ops.arithmetic import Clamp, clamp, nothing, where
 from tinyconv.ops.blocks import chosen, in_blocks, kept
 from tinyconv.ops.common import as_tensor, axis, float_tensor, vjp_of
 from tinyconv.ops.compare import le
@@ -64,6 +64,7 @@ class FusedGradient(Function):
         gx = None
         if ctx.needs_input_grad[1]:
             (gx,) = vjp_of(lambda x: (_if_curved(_slope(composed, x)),), (x,), (h * gy,))
+            gx = nothing(x) if gx is None else gx
         return FusedGradient.apply(h, x, composed, slope), gx
 
 

@@ -22,11 +22,11 @@ def in_blocks(function, *arrays):
     out = memory.empty(first.shape, first.dtype)
     result = out.reshape(-1)
 
-    @quiet  # which holds in each thread for itself
     def work(_, start, stop):
-        for i in range(start, stop, _PIECE):
-            piece = slice(i, min(i + _PIECE, stop))
-            result[piece] = function(*[a[piece] for a in flat])
+        with np.errstate(all="ignore"):  # each thread has its own
+            for i in range(start, stop, _PIECE):
+                piece = slice(i, min(i + _PIECE, stop))
+                result[piece] = function(*[a[piece] for a in flat])
 
     parallel.run(work, parallel.chunks(result.size, 4 * result.nbytes))
     return out
@@ -35,14 +35,13 @@ def in_blocks(function, *arrays):
 def kept(mask, x):
     """x where ``mask`` holds, else 0; by bits, since ``np.where`` is slow where masks are random,
     and 0 times infinity is not 0."""
-    bits = np.dtype(f"i{x.itemsize}")
-    chosen = np.negative(mask.view(np.int8)).astype(bits)
-    chosen &= x.view(bits)
-    return chosen.view(x.dtype)
+    kind = f"i{x.itemsize}"
+    bits = np.negative(mask.view(np.int8)).astype(kind)
+    bits &= x.view(kind)
+    return bits.view(x.dtype)
 
 
 def chosen(mask, a, b):
     """a where ``mask`` holds, else b; as ``kept``."""
-    return (kept(mask, a).view(f"i{a.itemsize}") | kept(~mask, b).view(f"i{b.itemsize}")).view(
-        a.dtype
-    )
+    kind = f"i{a.itemsize}"
+    return (kept(mask, a).view(kind) | kept(~mask, b).view(kind)).view(a.dtype)

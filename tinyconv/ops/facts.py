@@ -65,7 +65,7 @@ METHODS = (
 )  # fmt: skip
 PROPERTIES = {
     "is_cpu": lambda self: True,
-    **dict.fromkeys(("is_cuda", "is_sparse", "is_quantized", "is_mps", "is_xla"), lambda self: False),
+    **dict.fromkeys("is_cuda is_mps is_xla is_sparse is_quantized".split(), lambda self: False),
     "itemsize": lambda self: self.array.itemsize,
     "nbytes": lambda self: self.array.nbytes,
 }

@@ -84,7 +84,8 @@ class Assign(Function):
 
     def forward(ctx, x, src, index):
         ctx.index, ctx.shape = index, x.shape
-        y = x.copy()
+        # either may be a complex step beside numbers that stay real
+        y = x.astype(np.promote_types(x.dtype, src.dtype))
         y[index] = src
         return y
 

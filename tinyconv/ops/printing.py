@@ -1,10 +1,12 @@
 """How tensors print."""
 
+from typing import Any
+
 import numpy as np
 
 from tinyconv.autograd import Tensor, get_default_dtype
 
-_USUAL = dict(precision=4, threshold=1000, edgeitems=3, linewidth=80, sci_mode=None)
+_USUAL: dict[str, Any] = dict(precision=4, threshold=1000, edgeitems=3, linewidth=80, sci_mode=None)
 _PROFILES = {
     "default": _USUAL,
     "short": dict(_USUAL, precision=2, edgeitems=2),
@@ -36,9 +38,7 @@ def set_printoptions(
         if profile not in _PROFILES:
             raise ValueError(f"set_printoptions: profile={profile!r}; wants one of {[*_PROFILES]}")
         _options.update(_PROFILES[profile])
-    given = dict(
-        precision=precision, threshold=threshold, edgeitems=edgeitems, linewidth=linewidth
-    )
+    given = dict(precision=precision, threshold=threshold, edgeitems=edgeitems, linewidth=linewidth)
     _options.update({name: value for name, value in given.items() if value is not None})
     _options["sci_mode"] = sci_mode
 
@@ -51,9 +51,9 @@ def text(tensor: Tensor) -> str:
         shortened = array.size > _options["threshold"]
         shown = _edges(array) if shortened else array
         body = _block(array, _formatter(shown), len(_BEGIN), shortened)
-        usual = (get_default_dtype(), np.int64, np.bool_)
+        usual = [get_default_dtype(), np.dtype(np.int64), np.dtype(np.bool_)]
     else:
-        body, usual = "[]", (get_default_dtype(),)
+        body, usual = "[]", [get_default_dtype()]
         if array.ndim != 1:
             notes.append(f"size={array.shape}")
     if array.dtype not in usual:

@@ -327,6 +327,7 @@ def vector_norm(x: Tensor, ord=2, dim=None, keepdim=False, *, dtype=None) -> Ten
 
 
 def p_norm(input, p, dim, keepdim, dtype, op) -> Tensor:
+    """``vector_norm`` for the public function ``op``, which its errors name."""
     x = float_tensor(input, op)
     x = x if dtype is None else float_tensor(x.to(dtype), op)
     if not isinstance(p, (int, float)):

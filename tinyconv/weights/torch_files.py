@@ -28,7 +28,7 @@ def read_zip(archive):
 
 
 def open_zip(archive):
-    """What the zip format holds: a value as of ``pickles.read``, and numbers(storage) -> ndarray."""
+    """What the zip format holds: a value as of ``pickles.read``, and numbers(storage), arrays."""
     main = next(name for name in archive.names if is_main(name))
     folder = main.removesuffix("data.pkl")
     if any(name.startswith(folder + "code/") for name in archive.names):

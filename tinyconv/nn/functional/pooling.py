@@ -75,7 +75,8 @@ def max_pool2d_with_indices(
     return_indices=False,
 ) -> tuple[Tensor, Tensor]:
     """``max_pool2d`` that always returns (values, indices)."""
-    return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+    values, indices = max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+    return values, indices
 
 
 def max_pool1d(

@@ -1,4 +1,4 @@
-"""Recorded tensors that are changed: each becomes the result of an op, and so has its derivative."""
+"""Recorded tensors that are changed: each becomes the result of an op, and gets its derivative."""
 
 from hypothesis import strategies as st
 
