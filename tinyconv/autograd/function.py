@@ -261,11 +261,11 @@ def _as_output(cls, array, args, arrays):
     own = base is None or is_new(array)
     for i, given in enumerate(arrays):
         if given is array and isinstance(args[i], Tensor):
-            return _wrap(Tensor, array[...], args[i]._counter)
-        # a view of an input shares its memory, and so its version counter
+            return args[i]._alias(array[...])
+        # a view of an input shares its memory, and so its version counter; both know of it
         if not own and isinstance(given, np.ndarray) and isinstance(args[i], Tensor):
             if base is given or base is given.base or np.may_share_memory(array, given):
-                return _wrap(Tensor, array, args[i]._counter)
+                return args[i]._alias(array)
     return _wrap(Tensor, array)
 
 

@@ -106,7 +106,9 @@ class Module(Hooked, Stateful):
                 raise TypeError(f"{name!r} is a {wanted} of the module, got {type(value).__name__}")
             self.__dict__[name] = value
 
-    def __getattr__(self, name: str) -> Any:  # what there is, is found without
+    def __getattr__(self, name: str) -> Any:
+        if name in self.__dict__:  # called by name: what there is, is found without
+            return self.__dict__[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name):

@@ -73,11 +73,9 @@ def is_seen(x):
 
 def _become(x, result, op):
     """Make ``x`` the tensor that ``result`` is, in the shape and dtype of ``x``."""
-    _check_fit(x, result.dtype, result.shape, op)
-    if result.shape != x.shape:
-        result = result.expand(x.shape)
-    if result.dtype != x.dtype:
-        result = result.to(x.dtype)
+    if result.shape != x.shape or result.dtype != x.dtype:
+        _check_fit(x, result.dtype, result.shape, op)
+        result = result.expand(x.shape).to(x.dtype)
     if x.requires_grad and not result.requires_grad:
         result = where(True, result, x)  # as far as gradients go, a zero times x
     return _rebind(x, result)
@@ -121,7 +119,8 @@ def _check_fit(x, dtype, size, op):
 def _write(x, value, op):
     """x[...] = value; the dtype of x stays."""
     value = value.array if isinstance(value, Tensor) else np.asarray(value)
-    _check_fit(x, value.dtype, value.shape, op)
+    if value.shape != x.shape or value.dtype != x.dtype:
+        _check_fit(x, value.dtype, value.shape, op)
     _check_memory(x, op)
     settle()
     x.array[...] = value
@@ -141,7 +140,7 @@ def in_place(name, function):
         if _records(self, *args, *kwargs.values()):
             _check_changeable(self, name)
             return _become(self, function(self, *args, **kwargs), name)
-        return _write(self, function(self.detach(), *args, **kwargs), name)
+        return _write(self, function(self, *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name
     method.__module__ = sys._getframe(1).f_globals["__name__"]  # where a pickle will look for it
