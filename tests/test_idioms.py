@@ -834,3 +834,38 @@ def test_values_printed_in_messages(lib):
         "tensor([1.5000, 2.0000])"
     )
     assert f"{torch.tensor(2.0):.1f}" == "2.0" and int(acc) == 3 and bool(acc == 3)
+
+
+def test_the_many_addresses_of_names(lib):
+    name = lib.torch.__name__
+
+    def at(address):
+        return importlib.import_module(f"{name}.{address}")
+
+    at("backends.cudnn").benchmark = True
+    assert lib.torch.backends.cudnn.benchmark is True
+    assert at("nn.parameter").Parameter is lib.nn.Parameter
+    assert at("nn.modules.module").Module is lib.nn.Module
+    assert at("nn.modules.utils")._pair(3) == (3, 3) == at("nn.modules.utils")._pair([3, 3])
+    assert at("utils.data.dataset").Dataset is lib.data.Dataset
+    assert at("utils.data.sampler").SubsetRandomSampler is lib.data.SubsetRandomSampler
+    assert at("utils.data.dataloader").DataLoader is lib.data.DataLoader
+
+
+def test_children_under_names_made_of_numbers(lib):
+    nn = lib.nn
+
+    class Tree(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for i in range(3):
+                self.__setattr__("level_%d" % i, nn.Linear(2, 2))  # noqa: UP031
+
+        def forward(self, x):
+            for i in range(3):
+                x = self.__getattr__("level_%d" % i)(x)  # noqa: UP031
+            return x
+
+    assert Tree()(lib.torch.ones(1, 2)).shape == (1, 2) and len(list(Tree().parameters())) == 6
+    with pytest.raises(AttributeError, match="'Tree' object has no attribute 'level_3'"):
+        Tree().__getattr__("level_3")

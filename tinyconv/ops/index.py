@@ -148,7 +148,6 @@ def plain_index(index):
 
     Raises:
         IndexError: for what is no index.
-        ValueError: for a slice that steps backwards (``flip`` reverses).
     """
     if isinstance(index, tuple):
         return tuple([_plain_part(part) for part in index])
@@ -156,12 +155,6 @@ def plain_index(index):
 
 
 def _plain_part(part):
-    if isinstance(part, slice):
-        if part.step is not None and operator.index(part.step) < 0:
-            raise ValueError(
-                f"index: {part} steps backwards; steps must be greater than 0, .flip() reverses"
-            )
-        return part
     if isinstance(part, _PLAIN):  # bools too
         return part
     if isinstance(part, Tensor):
@@ -233,11 +226,10 @@ def _is_mask(part):
 def getitem(input: Tensor, index) -> Tensor:
     """``input[index]``: integers, slices, None, ..., integer tensors, lists and masks.
 
-    Integers, slices, None and ... give a view.
+    Integers, slices, None and ... give a view; slices may step backwards.
 
     Raises:
         IndexError: for an index out of range, too many of them or one of another type.
-        ValueError: for a slice that steps backwards.
 
     >>> import tinyconv as tc
     >>> x = tc.arange(6).reshape(2, 3)

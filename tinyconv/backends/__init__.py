@@ -3,6 +3,10 @@
 Results are the same in every run, and for any number of threads, anyway.
 """
 
+from tinyconv.backends import cudnn
+
+__all__ = ["cuda", "cudnn", "mkldnn", "mps", "openmp"]
+
 
 class _Backend:
     """One that is not there; whatever is set on it is kept, and changes nothing."""
@@ -25,5 +29,5 @@ class _Backend:
         return False
 
 
-cudnn, mps, mkldnn, openmp = map(_Backend, ("cudnn", "mps", "mkldnn", "openmp"))
+mps, mkldnn, openmp = map(_Backend, ("mps", "mkldnn", "openmp"))
 cuda = _Backend("cuda", _Backend("cuda.matmul"))
