@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 import tinyconv
-from benchmarks import conv, gradcheck, growth, imagenet, limits, memory, startup, steps
+from benchmarks import conv, eager, gradcheck, growth, imagenet, limits, memory, startup, steps
 from benchmarks.timing import dump, only
 
 SUITES = {
     "conv": conv.run, "nets": steps.run, "imagenet": imagenet.run, "growth": growth.run,
-    "start": startup.run, "memory": memory.run, "gradcheck": gradcheck.run,
+    "start": startup.run, "memory": memory.run, "gradcheck": gradcheck.run, "eager": eager.run,
 }  # fmt: skip
 
 

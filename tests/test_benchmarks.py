@@ -25,12 +25,12 @@ def run(*arguments):
 
 def test_every_suite_runs(tmp_path):
     rows = ["LeNet-5 conv", "LeNet-5 training", "LeNet-5 memory", "ResNet 8", "start import"]
-    rows += ["mobilenet_v1_0_25"]
+    rows += ["mobilenet_v1_0_25", "eager add"]
     only = [word for row in [*rows, "gradcheck tinyconv"] for word in ("--only", row)]
     done = run("--rounds", "1", *only, "--json", tmp_path)
     assert done.returncode == 0, done.stderr
     results = report.load(tmp_path)
-    suites = {"conv", "nets", "imagenet", "growth", "start", "memory", "gradcheck"}
+    suites = {"conv", "nets", "imagenet", "growth", "start", "memory", "gradcheck", "eager"}
     assert suites <= set(results)
     assert len(results["conv"]["rows"]) == 6
     assert [r["mode"] for r in results["nets"]] == ["training"]

@@ -869,3 +869,30 @@ def test_children_under_names_made_of_numbers(lib):
     assert Tree()(lib.torch.ones(1, 2)).shape == (1, 2) and len(list(Tree().parameters())) == 6
     with pytest.raises(AttributeError, match="'Tree' object has no attribute 'level_3'"):
         Tree().__getattr__("level_3")
+
+
+def test_plain_attributes_before_the_modules_own_init(lib):
+    nn = lib.nn
+
+    class Halved(nn.Conv2d):
+        def __init__(self, channels, down):
+            self.down = down  # what the base class need not know of
+            super().__init__(channels, channels, 1)
+
+    class Late(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(2, 2)
+
+    assert Halved(3, True).down and "down" not in Halved(3, True).state_dict()
+    with pytest.raises(AttributeError, match="__init__"):
+        Late()
+
+
+@pytest.mark.filterwarnings("ignore:.*is now deprecated in favor of:FutureWarning")
+def test_older_names_of_initialisers(lib):
+    init, weight = lib.nn.init, lib.torch.empty(4, 4)
+    for name in "normal xavier_uniform xavier_normal kaiming_uniform kaiming_normal".split():
+        assert getattr(init, name)(weight).std() > 0
+    assert init.constant(weight, 2.0).sum() == 32 and init.eye(weight).sum() == 4
+    assert init.uniform(weight).max() < 1 and abs(init.orthogonal(weight).norm() - 2) < 1e-5
+    assert init.dirac(lib.torch.empty(2, 2, 3, 3)).sum() == 2

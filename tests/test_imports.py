@@ -12,8 +12,9 @@ import tinyconv
 
 ROOT = Path(tinyconv.__file__).parent
 FLOORS = {
-    "kernels": 1, "names": 1, "autograd": 2, "ops": 3, "nn": 4, "optim": 4, "data": 4, "testing": 4,
-    "models": 5, "weights": 5, "onnx": 5, "train": 6, "viz": 6, "cli": 7,
+    "kernels": 1, "names": 1, "absent": 1, "autograd": 2, "ops": 3, "nn": 4, "optim": 4, "data": 4,
+    "testing": 4,
+    "models": 5, "toplevel": 5, "weights": 5, "onnx": 5, "train": 6, "viz": 6, "cli": 7,
 }  # fmt: skip
 #: only re-export names of other floors, or hold one constant
 FACADES = {"utils", "cuda", "linalg", "backends", "serialization", "__init__", "__main__"}

@@ -8,6 +8,7 @@ import tinyconv.nn.functional as F
 # ruff: noqa: F401  (what is imported here is what the package offers)
 
 import importlib as _importlib
+from math import e, inf, nan, pi
 
 import numpy as _np
 
@@ -36,7 +37,22 @@ from tinyconv.autograd import (
     set_grad_enabled,
 )
 from tinyconv.kernels import get_num_threads, set_num_threads
-from tinyconv.nn.functional import bilinear
+from tinyconv.nn.functional import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    bilinear,
+    celu_,
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+    max_pool1d,
+    max_pool2d,
+    rms_norm,
+    rrelu_,
+    selu_,
+    threshold_,
+)
 from tinyconv.ops.activations import celu, hardshrink, prelu, rrelu, selu, threshold
 from tinyconv.ops.arithmetic import (
     add,
@@ -106,6 +122,7 @@ from tinyconv.ops.creation import (
     ShortTensor,
     arange,
     as_tensor,
+    asarray,
     empty,
     empty_like,
     eye,
@@ -131,7 +148,26 @@ from tinyconv.ops.distance import (
     pdist,
     renorm,
 )
+from tinyconv.ops.dtypes import (
+    Size,
+    can_cast,
+    finfo,
+    iinfo,
+    promote_types,
+    result_type,
+    set_default_tensor_type,
+    typename,
+)
 from tinyconv.ops.einsum import einsum
+from tinyconv.ops.facts import (
+    detach,
+    get_device,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_same_size,
+    is_signed,
+)
 from tinyconv.ops.index import (
     argwhere,
     gather,
@@ -281,6 +317,7 @@ from tinyconv.ops.random import (
     randn,
     randn_like,
     randperm,
+    seed,
     set_rng_state,
 )
 from tinyconv.ops.rearrange import (
@@ -377,6 +414,24 @@ from tinyconv.ops.shape import device_type as device
 from tinyconv.ops.softmax import log_softmax, softmax
 from tinyconv.ops.strided import diagonal
 from tinyconv.ops.vision import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from tinyconv.toplevel import (
+    adaptive_max_pool1d,
+    alpha_dropout,
+    batch_norm,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    dropout,
+    embedding,
+    feature_alpha_dropout,
+    group_norm,
+    hinge_embedding_loss,
+    instance_norm,
+    kl_div,
+    layer_norm,
+    margin_ranking_loss,
+    poisson_nll_loss,
+    triplet_margin_loss,
+)
 
 __version__ = "0.1.0"
 
@@ -388,7 +443,17 @@ long = int64 = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 #: named in scripts; memory here has one format
 contiguous_format, preserve_format, channels_last = "contiguous", "preserve", "channels_last"
+newaxis = None
+dtype = _np.dtype
 ger = outer
+
+#: methods that PyTorch also has as functions
+_IN_PLACE = """abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_
+    asinh_ atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_ deg2rad_ detach_ erf_
+    erfc_ exp2_ exp_ expm1_ fill_ fix_ floor_ frac_ index_put_ log10_ log1p_ log2_ log_ logit_
+    nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ round_ rsqrt_ sigmoid_ sin_ sinc_ sinh_
+    sqrt_ square_ tan_ tanh_ trunc_ xlogy_ zero_"""
+globals().update({name: getattr(Tensor, name) for name in _IN_PLACE.split()})
 
 #: loaded when they are first looked at, so that ``import tinyconv`` stays short
 _LATER = ("models", "onnx", "weights")

@@ -22,7 +22,10 @@ _REASONS = {
         "quantize_per_tensor quantize_per_channel quantization ao qint8 quint8 qint32",
     _EAGER: "jit compile fx export _dynamo dynamo inductor cuda_graphs vmap func",
     _CPU: "mps xpu hpu xla mtia",
-    "tinyconv distributes no training by itself, there is no {name}": "distributed",
+    "tinyconv distributes no training by itself, there is no {name}":
+        """distributed parallel DataParallel DistributedDataParallel SyncBatchNorm
+        DistributedSampler""",
+    "tinyconv writes no logs for TensorBoard: tinyconv.viz draws curves": "tensorboard",
     "tinyconv has no Fourier transforms: use numpy.fft on x.numpy()": "fft stft istft",
     "tinyconv has no {name}; numpy.random and scipy.stats draw from distributions": "distributions",
     "tinyconv loads no models over the network, there is no {name}; see tinyconv.weights": "hub",
@@ -30,12 +33,12 @@ _REASONS = {
 _WHY = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 
 
-def why(name):
+def why(name, module="tinyconv"):
     """The sentence for ``name``, or the usual one for a name that nobody knows.
 
     >>> why("float16")
     'tinyconv.float16: tinyconv computes in float32 and float64, there is no float16'
     """
     if name in _WHY:
-        return f"tinyconv.{name}: {_WHY[name].format(name=name)}"
-    return f"module 'tinyconv' has no attribute {name!r}"
+        return f"{module}.{name}: {_WHY[name].format(name=name)}"
+    return f"module {module!r} has no attribute {name!r}"

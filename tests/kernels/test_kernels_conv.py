@@ -81,6 +81,9 @@ def _case(x, w, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1):
     case=_case((1, 2, 2, 41), (7, 2, 2, 3), padding=(1, 1, 0, 0))
 )  # rows over several registers
 @example(case=_case((3, 2, 5, 6), (13, 2, 2, 2)))  # more rows than one tile of registers
+# no zeros behind the last row but those of the next plane, or of what lies behind the last
+@example(case=_case((3, 2, 8, 6), (2, 2, 1, 2), padding=(2, 4, 0, 0), dilation=(3, 1)))
+@example(case=_case((3, 1, 5, 2), (2, 1, 1, 3), (5, 1), padding=(1, 2, 0, 4), dilation=(3, 2)))
 def test_each_algorithm_equals_the_loops(case, algorithm, dtype):
     _check(case, algorithm, dtype)
 

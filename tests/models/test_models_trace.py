@@ -66,7 +66,7 @@ def test_augmented_assignment_is_an_op(training, frozen):
     a, plus, times, both, last = graph.ops
     assert plus.args == [a.outputs[0], graph.inputs[0]] and times.args[0] is graph.inputs[0]
     assert both.args == [plus.outputs[0], times.outputs[0]]
-    assert last.args == [both.outputs[0], a.outputs[0]]
+    assert last.args == [both.outputs[0], plus.outputs[0]]  # z is y, as in PyTorch
 
 
 def test_views_and_slices():

@@ -38,11 +38,11 @@ QUICK = """
 """
 SLOW = """
     alexnet alexnetb 224
-    airnext airnext50_32x4d_r2 64
-    bagnet bagnet9 64
+    airnext airnext50_32x4d_r2 224
+    bagnet bagnet9 224
     bamresnet bam_resnet18 224
     bninception bninception 224
-    cbamresnet cbam_resnet18 64
+    cbamresnet cbam_resnet18 224
     condensenet condensenet74_c8_g8 224
     darknet darknet_tiny 224
     darknet53 darknet53 224
@@ -51,7 +51,7 @@ SLOW = """
     dicenet dicenet_wd5 224
     dla dla46xc 224
     dpn dpn68 224
-    drn drnd22 64
+    drn drnd22 224
     efficientnetedge efficientnet_edge_small_b 64
     espnetv2 espnetv2_wd2 224
     fbnet fbnet_cb 224
@@ -99,7 +99,8 @@ SLOW = """
     wrn_cifar wrn16_10_cifar10 32
     xception xception 299
 """
-#: file of a clone, and what it builds for images of 32 x 32
+#: file of a clone, and what it builds for images of 32 x 32 (stochasticdepth.py of the second
+#: zoo is not here: it wants torch.jit)
 ZOO = """
     pytorch-cifar/models/vgg.py VGG('VGG11')
     pytorch-cifar/models/resnet.py ResNet18()
@@ -135,7 +136,6 @@ ZOO = """
     pytorch-cifar100/models/shufflenet.py shufflenet()
     pytorch-cifar100/models/shufflenetv2.py shufflenetv2()
     pytorch-cifar100/models/squeezenet.py squeezenet()
-    pytorch-cifar100/models/stochasticdepth.py stochastic_depth_resnet18()
     pytorch-cifar100/models/vgg.py vgg11_bn()
     pytorch-cifar100/models/wideresidual.py wideresnet()
     pytorch-cifar100/models/xception.py xception()
@@ -148,7 +148,7 @@ def lines(text, *marks):
 
 
 #: what they drop in training is drawn anew by each framework
-CHANCE = ("resdropresnet20_cifar10", "shakeshakeresnet20_2x16d_cifar10", "stochastic_depth")
+CHANCE = ("resdropresnet20_cifar10", "shakeshakeresnet20_2x16d_cifar10")
 
 
 def compare(theirs, ours, size, modes=(False, True)):
@@ -157,6 +157,8 @@ def compare(theirs, ours, size, modes=(False, True)):
         for module in network.modules():
             if "Dropout" in type(module).__name__:
                 module.p = 0.0  # what is left to chance can not be compared
+            if hasattr(module, "drop_rate"):
+                module.drop_rate = 0.0  # the same, where it is called as a function
     copy_state(theirs, ours)
     image = np.random.default_rng(3).standard_normal((2, 3, size, size))
     for training in modes:
@@ -196,4 +198,4 @@ def test_a_zoo_of_files(file, build):
     theirs = eval(build, vars(module()))
     with swapped("model_file"):
         ours = eval(build, vars(module()))
-    compare(theirs, ours, 32, *[(False,)] * build.startswith(CHANCE))
+    compare(theirs, ours, 32)

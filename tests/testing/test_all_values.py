@@ -49,9 +49,7 @@ def compare(case):
         assert y.shape == z.shape, f"{case}: {y.shape}, the oracle's is {z.shape}"
         assert (y.dtype.kind in "fc") == (z.dtype.kind in "fc"), f"{case}: {y.dtype}, {z.dtype}"
         scale = np.abs(z[np.isfinite(z)]).max(initial=1) if z.dtype.kind in "fc" else 1
-        np.testing.assert_allclose(
-            y.array, z, rtol=1e-9, atol=1e-11 * scale, err_msg=str(case)
-        )
+        np.testing.assert_allclose(y.array, z, rtol=1e-9, atol=1e-11 * scale, err_msg=str(case))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -16,12 +16,7 @@ from tinyconv.autograd.modes import (
     set_grad_enabled,
 )
 from tinyconv.autograd.tensor import Tensor, get_default_dtype, set_default_dtype
-
-
-def Variable(data, requires_grad=False):
-    """The Tensor itself, as in PyTorch since 0.4; kept for older scripts."""
-    return data.requires_grad_(requires_grad) if requires_grad else data
-
+from tinyconv.autograd.variable import Variable
 
 __all__ = [
     "Function",

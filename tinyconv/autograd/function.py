@@ -12,7 +12,7 @@ from tinyconv.kernels.memory import is_new
 
 #: nodes are numbered as they are recorded: the order of the walk (see ``autograd.backward``)
 _number = itertools.count()
-_wrap = Tensor._wrap.__func__  # the binding of a classmethod costs as much as some ops
+_wrap = Tensor.__dict__["_wrap"].__func__  # the binding of a classmethod costs as much as some ops
 
 
 class Function:

@@ -61,11 +61,11 @@ class _GradMode:
 
     mode = True
 
-    def __new__(cls, function=None):
+    def __new__(cls, orig_func=None):
         self = super().__new__(cls)
         self._previous = []
         # ``@no_grad`` without brackets decorates, as in PyTorch
-        return self(function) if callable(function) else self
+        return self(orig_func) if callable(orig_func) else self
 
     def __enter__(self):
         self._previous.append(state.grad_enabled)

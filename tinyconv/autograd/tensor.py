@@ -216,13 +216,14 @@ class Tensor:
         self.array = other.array[...]
         self._share(other)
 
-    def numpy(self):
+    def numpy(self, *, force=False):
         """The values as an ndarray on the same memory.
 
         Raises:
-            RuntimeError: if the tensor requires grad (``.detach().numpy()`` says you mean it).
+            RuntimeError: if the tensor requires grad (``.detach().numpy()`` says you mean it, as
+                does ``force=True``).
         """
-        if self._requires_grad:
+        if self._requires_grad and not force:
             raise RuntimeError(
                 "numpy() on a Tensor that requires grad would lose its history silently: "
                 "use .detach().numpy()"

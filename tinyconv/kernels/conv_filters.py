@@ -134,7 +134,7 @@ def _plan(N, image, channels, filters, groups, window, itemsize):
     Ho, Wo = window.output_shape(*image)
     taps = forward_taps(window, *image)
     grid, planes, masks = layout(taps, 1, channels, groups, image, itemsize, 1, 1)
-    reach = max(t[2] for t in taps.jobs[0].taps)
+    reach, beside = (max(t[axis] for t in taps.jobs[0].taps) for axis in (2, 3))
     registers = -(-filters // n)
     images, blocks, splits = max(1, min(N, _FEW // (Ho * Wo))), 1, 1
     row = channels * grid.planes * grid.pitch * itemsize
@@ -149,7 +149,7 @@ def _plan(N, image, channels, filters, groups, window, itemsize):
     blocks, high = -(-Ho // rows), rows + reach
     # an odd number of cache lines from plane to plane, and room for what is read beyond
     line = 64 // itemsize
-    size = (-(-(images * high * grid.pitch + reach) // line) | 1) * line
+    size = (-(-(images * high * grid.pitch + beside) // line) | 1) * line
     grid = grid._replace(
         images=images, blocks=blocks, rows=rows, plane_rows=high, size=size, splits=splits
     )

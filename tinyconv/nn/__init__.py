@@ -1,5 +1,6 @@
 """Layers, containers, initialisation and the functions behind them."""
 
+from tinyconv import absent as _absent
 from tinyconv.nn import functional, init, utils
 from tinyconv.nn.containers import (
     ModuleDict,
@@ -141,3 +142,7 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "ParameterDict", "ParameterList", "functional", "init", "utils",
 ]  # fmt: skip
+
+
+def __getattr__(name):
+    raise AttributeError(_absent.why(name, __name__))

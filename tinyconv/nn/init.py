@@ -242,3 +242,10 @@ def sparse_(tensor: Tensor, sparsity, std=0.01, generator=None):
     raise RuntimeError(
         "sparse_: does not exist in tinyconv; use normal_ and multiply by a mask of zeros and ones"
     )
+
+
+# their names before they got an underscore, which old scripts use
+uniform, normal, constant = uniform_, normal_, constant_
+xavier_uniform, xavier_normal = xavier_uniform_, xavier_normal_
+kaiming_uniform, kaiming_normal = kaiming_uniform_, kaiming_normal_
+orthogonal, dirac, eye = orthogonal_, dirac_, eye_

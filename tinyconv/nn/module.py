@@ -91,10 +91,12 @@ class Module(Hooked, Stateful):
     # -- attributes -------------------------------------------------------------------
     def __setattr__(self, name, value):
         if NAMES not in self.__dict__:
-            raise AttributeError(
-                f"{type(self).__name__}: call super().__init__() before assigning {name!r}"
-            )
-        if isinstance(value, Parameter):
+            if isinstance(value, (Parameter, Module)):
+                raise AttributeError(
+                    f"{type(self).__name__}: call super().__init__() before assigning {name!r}"
+                )
+            object.__setattr__(self, name, value)
+        elif isinstance(value, Parameter):
             self._parameters[name] = value
         elif isinstance(value, Module):
             self._modules[name] = value

@@ -117,10 +117,11 @@ def _clip(node):
 
 
 def _is_inf(node):
-    above, below = node.get("detect_positive", 1), node.get("detect_negative", 1)
-    if not (above and below):
-        raise Unsupported("of one sign")
-    return compare.isinf
+    signs = node.get("detect_positive", 1), node.get("detect_negative", 1)
+    one_sided = {(1, 0): compare.isposinf, (0, 1): compare.isneginf, (1, 1): compare.isinf}
+    if signs not in one_sided:
+        raise Unsupported("of no sign")
+    return one_sided[signs]
 
 
 def _leaky_relu(node):

@@ -17,7 +17,7 @@ from tinyconv.kernels.complex_step import joined
 from tinyconv.ops.arithmetic import Clamp, clamp, nothing, where
 from tinyconv.ops.blocks import chosen, in_blocks, kept
 from tinyconv.ops.common import as_tensor, axis, float_tensor, vjp_of
-from tinyconv.ops.compare import le
+from tinyconv.ops.compare import isnan, le
 from tinyconv.ops.index import getitem
 from tinyconv.ops.pointwise import abs, erfc, exp, expm1, log1p, sigmoid, tanh
 from tinyconv.ops.random import stream
@@ -120,10 +120,13 @@ def prelu(input, weight) -> Tensor:
             f"{channels} channels of the input {list(x.shape)}"
         )
     slopes = reshape(w, (-1,) + (1,) * (x.ndim - 2) if x.ndim > 1 else (1,) * x.ndim)
-    return where(x > 0, x, x * slopes)
+    # the infinite and NaN of one side stay off the other's gradient
+    return where(x > 0, x, where(x > 0, x.dtype.type(0), x) * slopes)
 
 
-def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False) -> Tensor:
+def rrelu(
+    input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, generator=None
+) -> Tensor:
     """x where x > 0, else x times a slope: random in [lower, upper] for each element while
     training, else the mean of the two. Source: Xu et al. 2015, arXiv:1505.00853.
 
@@ -135,7 +138,7 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False) -> Ten
         raise RuntimeError(f"rrelu: lower={lower} is above upper={upper}")
     if not training:
         return leaky_relu(x, (lower + upper) / 2)
-    slopes = stream(None).random(x.shape) * (upper - lower) + lower
+    slopes = stream(generator).random(x.shape) * (upper - lower) + lower
     return where(x > 0, x, x * Tensor(slopes.astype(x.dtype)))
 
 
@@ -154,7 +157,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False) -> Tensor:
         x,
         lambda x: Clamp.apply(x, min_val, max_val, True),
         lambda x: np.minimum(np.maximum(x, min_val), max_val),
-        lambda gy, x: kept(~((x <= min_val) | (x >= max_val)), gy),
+        lambda gy, x: kept((x > min_val) & (x < max_val), gy),
     )
 
 
@@ -169,7 +172,7 @@ def hardsigmoid(input, inplace=False) -> Tensor:
         float_tensor(input, "hardsigmoid"),
         lambda x: Clamp.apply(x + 3, 0.0, 6.0, True) / 6,
         lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6,
-        lambda gy, x: kept(~((x <= -3) | (x >= 3)), gy) / 6,
+        lambda gy, x: kept((x > -3) & (x < 3), gy) / 6,
     )
 
 
@@ -334,9 +337,10 @@ def threshold(input, threshold, value, inplace=False) -> Tensor:
 
 
 def hardshrink(input, lambd=0.5) -> Tensor:
-    """x where |x| > lambd, else 0."""
+    """x where |x| > lambd, else 0; NaN stays NaN."""
     x = float_tensor(input, "hardshrink")
-    return where(le(abs(x.detach()), lambd), x.dtype.type(0), x)
+    fixed = x.detach()
+    return where(abs(fixed) > lambd, x, where(isnan(fixed), fixed, x.dtype.type(0)))
 
 
 def softshrink(input, lambd=0.5) -> Tensor:
@@ -348,6 +352,7 @@ def softshrink(input, lambd=0.5) -> Tensor:
     x = float_tensor(input, "softshrink")
     if lambd < 0:
         raise RuntimeError(f"softshrink: lambd={lambd} must not be negative")
+    x = hardshrink(x, lambd)
     return x - Clamp.apply(x, -lambd, lambd, False)
 
 
@@ -364,11 +369,13 @@ def softsign(input) -> Tensor:
 def softplus(input, beta=1.0, threshold=20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold."""
     x = float_tensor(input, "softplus")
-    return where(x * beta > threshold, x, log1p(exp(clamp(x * beta, max=threshold))) / beta)
+    far, zero = x * beta > threshold, x.dtype.type(0)
+    return where(far, x, log1p(exp(where(far, zero, x * beta))) / beta)
 
 
 def logsigmoid(input) -> Tensor:
     """log(sigmoid(x)), without overflow and without losing digits on either side."""
     x = float_tensor(input, "logsigmoid")
-    below, above = clamp(x, max=0), clamp(x, min=0)
-    return where(x < 0, below - log1p(exp(below)), -log1p(exp(-above)))
+    negative, zero = x < 0, x.dtype.type(0)
+    below, above = where(negative, x, zero), where(negative, zero, x)
+    return where(negative, below - log1p(exp(below)), -log1p(exp(-above)))

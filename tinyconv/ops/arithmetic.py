@@ -167,15 +167,15 @@ class Where(Function):
 
 class Clamp(Function):
     """min(max(x, low), high); at a bound the gradient passes, or not if ``strict``; where x is
-    NaN it passes only if ``strict``."""
+    NaN it does not."""
 
     def forward(ctx, x, low, high, strict):
         y, r, passes = x, x.real, []
         if low is not None:
-            passes.append(~(r <= low) if strict else r >= low)
+            passes.append(r > low if strict else r >= low)
             y = larger(y, x.dtype.type(low))
         if high is not None:
-            passes.append(~(r >= high) if strict else r <= high)
+            passes.append(r < high if strict else r <= high)
             y = smaller(y, x.dtype.type(high))
         # one mask, which takes less memory than x
         ctx.save_for_backward(passes[0] if len(passes) == 1 else passes[0] & passes[1])
@@ -379,10 +379,8 @@ def clamp(input, min=None, max=None) -> Tensor:
     if not isinstance(input, Tensor):
         check_tensors("clamp", input=input)
     if isinstance(min, Tensor) or isinstance(max, Tensor):
-        y = input
-        if min is not None:
-            y = where((y < min) | isnan(min), min, y)
-        return y if max is None else where((y > max) | isnan(max), max, y)
+        y = input if min is None else _bounded(input, min, input < min)
+        return y if max is None else _bounded(y, max, y > max)
     x = as_tensor(input, "clamp")
     if x.dtype.kind in "biu":
         for bound in (min, max):
@@ -392,6 +390,12 @@ def clamp(input, min=None, max=None) -> Tensor:
             if bound is not None:
                 check_fits(bound, x.dtype, "clamp")
     return Clamp.apply(x, min, max, False)
+
+
+def _bounded(x, bound, beyond):
+    """``bound`` where x lies ``beyond``, NaN where one of them is; there no gradient passes."""
+    missing = isnan(x) | isnan(bound)
+    return where(missing, (x + bound).detach(), where(beyond, bound, x))
 
 
 def clamp_min(input, min) -> Tensor:

@@ -27,6 +27,14 @@ def as_tensor(value, op):
     raise TypeError(f"{op}: wants a Tensor, got {type(value).__name__}")
 
 
+def given(op, *arguments):
+    """The one argument of those that say the same under several names."""
+    found = [argument for argument in arguments if argument is not None]
+    if len(found) != 1:
+        raise TypeError(f"{op}: {'an argument is missing' if not found else 'one is given twice'}")
+    return found[0]
+
+
 def check_tensors(op, **operands):
     """Raise for plain numbers, where the op takes none."""
     for name, x in operands.items():

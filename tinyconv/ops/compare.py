@@ -6,7 +6,7 @@ Primitives: a mask from two tensors, a mask from one. Composed: the rest.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.ops.common import as_tensor, check_tensors, operands, quiet
+from tinyconv.ops.common import as_tensor, check_tensors, given, operands, quiet
 
 
 class Comparison(Function):
@@ -170,7 +170,10 @@ def equal(input, other) -> bool:
     return bool(np.array_equal(a.array.real, b.array.real))
 
 
-def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Tensor:
+def isin(
+    elements=None, test_elements=None, *, assume_unique=False, invert=False, element=None,
+    test_element=None,
+) -> Tensor:  # fmt: skip
     """Where ``elements`` are among ``test_elements``, or with ``invert`` are not; no gradient.
 
     >>> import tinyconv as tc
@@ -178,6 +181,7 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Tenso
     tensor([[False,  True],
             [ True, False]])
     """
-    a, b = as_tensor(elements, "isin"), as_tensor(test_elements, "isin")
+    a = as_tensor(given("isin", elements, element), "isin")
+    b = as_tensor(given("isin", test_elements, test_element), "isin")
     found = np.isin(a.array.real, b.array.real, assume_unique, invert)
     return Tensor(np.asarray(found))

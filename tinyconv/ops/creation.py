@@ -90,6 +90,23 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
     return tensor(data, dtype=dtype)
 
 
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=None) -> Tensor:
+    """``as_tensor``; ``copy``: always (True) or never (False); it requires grad if ``obj`` does,
+    or as ``requires_grad`` says, and is a leaf then.
+
+    Raises:
+        ValueError: where ``copy=False`` and there must be one.
+    """
+    x = as_tensor(obj, dtype, device)
+    shares = x is obj or (isinstance(obj, np.ndarray) and np.may_share_memory(x.array, obj))
+    if copy is False and not shares:
+        raise ValueError(f"asarray: copy=False, but {type(obj).__name__} to {x.dtype} needs one")
+    x = x.clone() if copy and shares else x
+    if requires_grad in (None, x.requires_grad):
+        return x
+    return x.detach().requires_grad_(requires_grad)
+
+
 def from_numpy(array) -> Tensor:
     """A tensor on the memory of ``array``: writing to one changes the other."""
     if not isinstance(array, np.ndarray):
@@ -319,6 +336,11 @@ _TYPES = {
 }  # fmt: skip
 
 
+def type_named(name):
+    """The type of that name, with any module before it; another name as it is."""
+    return _TYPES.get(name.rsplit(".", 1)[-1], name)
+
+
 def as_type(input: Tensor, dtype=None, non_blocking=False):
     """The name of the tensor's type; given a dtype, or a type's name, the tensor in it.
 
@@ -329,5 +351,5 @@ def as_type(input: Tensor, dtype=None, non_blocking=False):
     if dtype is None:
         return next((repr(t) for t in _TYPES.values() if t.dtype == input.dtype), str(input.dtype))
     if isinstance(dtype, str):
-        dtype = _TYPES.get(dtype.rsplit(".", 1)[-1], dtype)
+        dtype = type_named(dtype)
     return input.to(dtype.dtype if isinstance(dtype, TensorType) else as_dtype(dtype, "type"))

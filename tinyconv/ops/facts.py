@@ -24,27 +24,32 @@ def data_ptr(self):
     return self.array.__array_interface__["data"][0]
 
 
-def is_complex(self):
+def is_complex(input):
     """Whether the dtype is complex, which only derivative checks use."""
-    return self.dtype.kind == "c"
+    return input.dtype.kind == "c"
 
 
-def is_signed(self):
+def is_floating_point(input):
+    """Whether the dtype is float32 or float64."""
+    return input.dtype.kind in "fc"  # complex128 stands for float64 in derivative checks
+
+
+def is_signed(input):
     """Whether the dtype has negative numbers."""
-    return self.dtype.kind in "ifc"
+    return input.dtype.kind in "ifc"
 
 
-def is_nonzero(self):
+def is_nonzero(input):
     """Whether the one value is not 0."""
-    return bool(self)
+    return bool(input)
 
 
-def is_same_size(self, other):
+def is_same_size(input, other):
     """Whether the shapes are equal."""
-    return self.shape == other.shape
+    return input.shape == other.shape
 
 
-def is_pinned(self):
+def is_pinned(self, device=None):
     """False: there is no memory of a GPU to copy to."""
     return False
 
@@ -54,14 +59,19 @@ def pin_memory(self, device=None):
     return self
 
 
-def get_device(self):
+def get_device(input):
     """-1, which stands for the CPU."""
     return -1
 
 
+def detach(input):
+    """The same memory as a leaf without history."""
+    return input.detach()
+
+
 METHODS = (
-    ndimension, nelement, stride, data_ptr, is_complex, is_signed, is_nonzero, is_same_size,
-    is_pinned, pin_memory, get_device,
+    ndimension, nelement, stride, data_ptr, is_complex, is_floating_point, is_signed, is_nonzero,
+    is_same_size, is_pinned, pin_memory, get_device,
 )  # fmt: skip
 PROPERTIES = {
     "is_cpu": lambda self: True,

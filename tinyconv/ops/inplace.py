@@ -219,12 +219,12 @@ def fill_(self, value):
     return _put(self, value, "fill_")
 
 
-def copy_(self, src, non_blocking=False):
-    """Write the values of ``src``, broadcast and cast."""
-    src = src if isinstance(src, Tensor) else Tensor(np.asarray(src))
-    if src.dtype.kind != "c" and src.dtype != self.dtype:
-        src = src.to(self.dtype)
-    return _put(self, src, "copy_")
+def copy_(self, other, non_blocking=False):
+    """Write the values of ``other``, broadcast and cast."""
+    other = other if isinstance(other, Tensor) else Tensor(np.asarray(other))
+    if other.dtype.kind != "c" and other.dtype != self.dtype:
+        other = other.to(self.dtype)
+    return _put(self, other, "copy_")
 
 
 def detach_(self):

@@ -11,8 +11,15 @@ from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.deferred import Part, leaves_no_trace, may_wait
 from tinyconv.kernels import memory
 from tinyconv.kernels.addition import copied, over_rows
-from tinyconv.ops.common import axis, common_dtype
-from tinyconv.ops.shape import Reshape, atleast_2d, atleast_3d, reshape, unsqueeze
+from tinyconv.ops.common import axis, common_dtype, given
+from tinyconv.ops.shape import (
+    Reshape,
+    atleast_2d,
+    atleast_3d,
+    one_or_several,
+    reshape,
+    unsqueeze,
+)
 
 
 class Cat(Function):
@@ -164,17 +171,20 @@ def column_stack(tensors) -> Tensor:
 
 
 # -- taking apart ---------------------------------------------------------------------------------
-def split(tensor, split_size_or_sections, dim=0) -> tuple[Tensor, ...]:
+def split(
+    tensor, split_size_or_sections=None, dim=0, *, split_size=None
+) -> tuple[Tensor, ...]:
     """Cut along ``dim`` into pieces of one size (the last may be smaller) or of given sizes; views.
 
     >>> import tinyconv as tc
     >>> [len(piece) for piece in tc.arange(5).split(2)]
     [2, 2, 1]
     """
-    if isinstance(split_size_or_sections, (tuple, list)):
-        return _with_sizes(tensor, split_size_or_sections, dim, "split")
+    step = given("split", split_size_or_sections, split_size)  # as methods call it
+    if isinstance(step, (tuple, list)):
+        return _with_sizes(tensor, step, dim, "split")
     at = _cut_axis(tensor, dim, "split")
-    size, step = tensor.shape[at], operator.index(split_size_or_sections)
+    size, step = tensor.shape[at], operator.index(step)
     if step < 0 or (step == 0 and size):
         raise ValueError(
             f"split: split_size {step} for the size {size} of dim {dim}; wants at least 1"
@@ -216,11 +226,14 @@ def chunk(input, chunks, dim=0) -> tuple[Tensor, ...]:
 
 
 def tensor_split(
-    input, indices_or_sections=None, dim=0, *, indices=None, sections=None
-) -> tuple[Tensor, ...]:
+    input, indices_or_sections=None, dim=0, *, indices=None, sections=None,
+    tensor_indices_or_sections=None,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """Cut along ``dim`` into a number of pieces, the first ones larger by one, or before given
     indices; views."""
-    where = next(w for w in (indices_or_sections, indices, sections) if w is not None)
+    where = given(
+        "tensor_split", indices_or_sections, indices, sections, tensor_indices_or_sections
+    )
     return _tensor_split(input, where, dim, "tensor_split")
 
 
@@ -242,8 +255,9 @@ def _tensor_split(x, where, dim, op):
 def _split_along(name, dim, least):
     """``hsplit`` and the like."""
 
-    def cut(input, indices_or_sections=None, *, indices=None, sections=None):
-        where = next(w for w in (indices_or_sections, indices, sections) if w is not None)
+    def cut(input, *places, indices_or_sections=None, indices=None, sections=None):
+        where = one_or_several(places, indices_or_sections)
+        where = given(name, where, indices, sections)
         if input.ndim < least:
             raise RuntimeError(
                 f"{name}: wants at least {least} dimensions, got shape {list(input.shape)}"

@@ -53,8 +53,7 @@ _METHODS = {
     "unflatten view_as",
     creation: "new_empty new_full new_ones new_tensor new_zeros",
     random: "bernoulli multinomial",
-    index: "argwhere gather index_select masked_select narrow nonzero select take "
-    "take_along_dim",
+    index: "argwhere gather index_select masked_select narrow nonzero select take take_along_dim",
     strided: "diagonal unfold",
     scatter: "bincount diagonal_scatter index_add index_copy index_fill index_put masked_fill "
     "masked_scatter put scatter scatter_add scatter_reduce select_scatter slice_scatter",
@@ -181,12 +180,6 @@ def type_as(self, other):
 def is_contiguous(self, memory_format=None):
     """Whether the values lie in C order."""
     return self.array.flags.c_contiguous
-
-
-@method
-def is_floating_point(self):
-    """Whether the dtype is float32 or float64."""
-    return self.dtype.kind in "fc"  # complex128 stands for float64 in derivative checks
 
 
 @method

@@ -10,8 +10,9 @@ from tinyconv.autograd import Tensor
 from tinyconv.ops.arithmetic import where
 from tinyconv.ops.common import as_tensor, axis, float_tensor
 from tinyconv.ops.compare import isnan
-from tinyconv.ops.index import gather
-from tinyconv.ops.reduce import ValuesIndices, nansum, picked
+from tinyconv.ops.index import gather, getitem
+from tinyconv.ops.pairs import lerp
+from tinyconv.ops.reduce import ValuesIndices, max, picked
 from tinyconv.ops.shape import flatten, permute, reshape
 
 
@@ -133,7 +134,7 @@ def _middle_of_all(x, ignore, op):
     if not x.requires_grad:
         return y
     same = (x == y) | (isnan(x) & isnan(y))
-    return nansum(where(same, x, x.dtype.type(0))) / same.sum()
+    return max(getitem(x, same))
 
 
 def mode(input: Tensor, dim=-1, keepdim=False) -> ValuesIndices:
@@ -220,7 +221,7 @@ def _between(values, q, interpolation, ignore):
     if interpolation in _ROUNDED:
         return y
     share = rank - Tensor(below.astype(q.dtype)) if interpolation == "linear" else 0.5
-    return y + (gather(values, -1, Tensor(np.ceil(exact).astype(np.int64))) - y) * share
+    return lerp(y, gather(values, -1, Tensor(np.ceil(exact).astype(np.int64))), share)
 
 
 def unique(input: Tensor, sorted=True, return_inverse=False, return_counts=False, dim=None):

@@ -62,6 +62,11 @@ def manual_seed(seed) -> Generator:
     return default_generator.manual_seed(seed)
 
 
+def seed() -> int:
+    """Seed the default generator from the system's entropy; returns the seed."""
+    return default_generator.seed()
+
+
 def initial_seed() -> int:
     """The seed of the default generator."""
     return default_generator.initial_seed()
@@ -72,9 +77,9 @@ def get_rng_state() -> dict:
     return _current().get_state()
 
 
-def set_rng_state(state) -> None:
+def set_rng_state(new_state) -> None:
     """Set the default generator back to a state."""
-    _current().set_state(state)
+    _current().set_state(new_state)
 
 
 def _current():

@@ -16,6 +16,7 @@ from tinyconv.ops.join import cat, split, stack
 from tinyconv.ops.shape import (
     as_dtype,
     atleast_2d,
+    check_device,
     clone,
     expand,
     flip,
@@ -46,9 +47,9 @@ def expand_as(input: Tensor, other) -> Tensor:
     return expand(input, other.shape)
 
 
-def broadcast_to(input: Tensor, size) -> Tensor:
+def broadcast_to(input: Tensor, *sizes_, size=None) -> Tensor:
     """``expand`` to a shape; without a copy."""
-    return expand(input, size)
+    return expand(input, *sizes_, size=size)
 
 
 def broadcast_shapes(*shapes) -> tuple[int, ...]:
@@ -358,15 +359,23 @@ def _triangle(input, kept):
     return where(Tensor(kept), input, Tensor(np.zeros((), input.dtype)))
 
 
-def tril_indices(row, col, offset=0, *, dtype=np.int64, device=None) -> Tensor:
+def tril_indices(
+    row, col, offset=0, *, dtype=np.int64, device=None, requires_grad=False
+) -> Tensor:
     """The places of ``tril`` of a (row, col) matrix: (2, count), row by row."""
-    return _indices(np.tri(row, col, offset, dtype=bool), dtype, "tril_indices")
+    kept = np.tri(row, col, offset, dtype=bool)
+    return _indices(kept, dtype, device, requires_grad, "tril_indices")
 
 
-def triu_indices(row, col, offset=0, *, dtype=np.int64, device=None) -> Tensor:
+def triu_indices(
+    row, col, offset=0, *, dtype=np.int64, device=None, requires_grad=False
+) -> Tensor:
     """The places of ``triu`` of a (row, col) matrix: (2, count), row by row."""
-    return _indices(~np.tri(row, col, offset - 1, dtype=bool), dtype, "triu_indices")
+    kept = ~np.tri(row, col, offset - 1, dtype=bool)
+    return _indices(kept, dtype, device, requires_grad, "triu_indices")
 
 
-def _indices(kept, dtype, op):
-    return Tensor(np.stack(kept.nonzero()).astype(as_dtype(dtype, op)))
+def _indices(kept, dtype, device, requires_grad, op):
+    check_device(device)
+    places = Tensor(np.stack(kept.nonzero()).astype(as_dtype(dtype, op)))
+    return places.requires_grad_(requires_grad)

@@ -11,12 +11,12 @@ import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.ops.arithmetic import maximum, minimum, where
+from tinyconv.ops.arithmetic import maximum, minimum, nothing, where
 from tinyconv.ops.common import as_tensor, axes, axis, float_tensor, quiet, sum_over
 from tinyconv.ops.compare import isnan
 from tinyconv.ops.index import gather
 from tinyconv.ops.pointwise import abs, exp, log, sign
-from tinyconv.ops.shape import expand, reshape, squeeze
+from tinyconv.ops.shape import expand, one_or_several, reshape, squeeze
 
 
 class Sum(Function):
@@ -30,12 +30,16 @@ class Sum(Function):
 
 
 class Amax(Function):
-    """The largest (or smallest) value; equal ones share the gradient evenly."""
+    """The largest (or smallest) value; equal ones share the gradient evenly; those that are NaN
+    too if ``shared``, else NaN makes the gradient of its group NaN."""
 
-    def forward(ctx, x, dims, keepdim, sign):
+    @quiet
+    def forward(ctx, x, dims, keepdim, sign, shared):
         ctx.shape, ctx.dims = x.shape, dims
         y = (x.real.max if sign > 0 else x.real.min)(dims, keepdims=True)
-        best = (x.real == y) | ((x.real != x.real) & (y != y))
+        best = x.real == y
+        if shared:
+            best |= (x.real != x.real) & (y != y)
         ctx.save_for_backward((best / best.sum(dims, keepdims=True)).astype(x.dtype))
         if x.dtype.kind == "c":
             y = _first(x, best, dims).reshape(y.shape)
@@ -61,7 +65,7 @@ class Norm(Function):
         x, y = ctx.saved_tensors
         p = ctx.p
         if p == 0:
-            return expand(gy, x.shape) * 0
+            return nothing(x)
         if p == 1:
             return gy * sign(x)
         silent = y == 0 if p >= 2 else (x == 0) | (y == 0)
@@ -207,27 +211,27 @@ def _centred(input, dim, unbiased, keepdim, correction, op):
 
 
 def amax(input: Tensor, dim=(), keepdim=False) -> Tensor:
-    """The largest values over ``dim``; equal ones share the gradient evenly."""
-    return _extreme(input, dim, keepdim, 1, "amax")
+    """The largest values over ``dim``; equal ones share the gradient evenly, NaN makes it NaN."""
+    return _extreme(input, dim, keepdim, 1, "amax", False)
 
 
 def amin(input: Tensor, dim=(), keepdim=False) -> Tensor:
-    """The smallest values over ``dim``; equal ones share the gradient evenly."""
-    return _extreme(input, dim, keepdim, -1, "amin")
+    """The smallest values over ``dim``; equal ones share the gradient evenly, NaN makes it NaN."""
+    return _extreme(input, dim, keepdim, -1, "amin", False)
 
 
 def aminmax(input: Tensor, *, dim=None, keepdim=False) -> MinMax:
     """(min, max): ``amin`` and ``amax`` over one dim, or all."""
-    smallest = _extreme(input, dim, keepdim, -1, "aminmax")
-    return MinMax(smallest, _extreme(input, dim, keepdim, 1, "aminmax"))
+    smallest = _extreme(input, dim, keepdim, -1, "aminmax", False)
+    return MinMax(smallest, _extreme(input, dim, keepdim, 1, "aminmax", False))
 
 
-def _extreme(input, dim, keepdim, sign, op):
+def _extreme(input, dim, keepdim, sign, op, shared=True):
     x = as_tensor(input, op)
     dims = axes(dim if dim != () else None, x.ndim, op)
     if 0 in [x.shape[d] for d in dims]:
         raise IndexError(f"{op}: shape {list(x.shape)} is empty along the dims to reduce")
-    return Amax.apply(x, dims, keepdim, sign)
+    return Amax.apply(x, dims, keepdim, sign, shared)
 
 
 def max(input: Tensor, dim=None, keepdim=False, *, other=None) -> Tensor | ValuesIndices:
@@ -304,8 +308,9 @@ def _truth(input, dim, keepdim, truth, op):
     return Tensor(np.asarray(y, np.uint8 if x.dtype == np.uint8 else bool))
 
 
-def count_nonzero(input: Tensor, dim=None) -> Tensor:
+def count_nonzero(input: Tensor, *dims, dim=None) -> Tensor:
     """How many elements are not 0, over ``dim`` (all by default), int64."""
+    dim = one_or_several(dims, dim)
     x = as_tensor(input, "count_nonzero")
     return Tensor(np.asarray((x.array.real != 0).sum(axes(dim, x.ndim, "count_nonzero"))))
 

@@ -132,22 +132,37 @@ def reshaped(input, shape, op) -> Tensor:
         raise RuntimeError(f"{op}: shape {list(shape)} {reason}") from None
 
 
-def view(input: Tensor, *sizes_, size=None) -> Tensor:
+def view(input: Tensor, *sizes_, size=None, dtype=None) -> Tensor:
     """The same numbers in another shape, on the same memory; one size may be -1.
+
+    Given a dtype: the same bytes read as that dtype, without history (``to`` converts values).
 
     Raises:
         RuntimeError: if the tensor lies strided in memory, so that it would take a copy
             (``reshape`` makes one), or if the number of elements differs.
-        TypeError: for a dtype: memory is not read as another type (``to`` converts).
     """
+    if dtype is not None:
+        return _reread(input, dtype)
     try:
         shape = sizes(sizes_, size)
     except TypeError:
+        if len(sizes_) == 1 and isinstance(sizes_[0], (np.dtype, type)):
+            return _reread(input, sizes_[0])
         raise TypeError(
-            f"view: wants whole numbers, got {sizes_ if size is None else size}; a tensor's memory "
-            "can not be seen as another dtype, .to(dtype) converts the values"
+            f"view: wants whole numbers or a dtype, got {sizes_ if size is None else size}"
         ) from None
     return viewed(input, shape, "view")
+
+
+def _reread(x, dtype):
+    dtype = as_dtype(dtype, "view")
+    try:
+        return x._alias(x.array.view(dtype))
+    except ValueError:
+        raise RuntimeError(
+            f"view: {x.dtype} of shape {list(x.shape)} and strides {x.array.strides} (bytes) cannot "
+            f"be read as {dtype}: the last dimension must be contiguous and hold whole ones"
+        ) from None
 
 
 def viewed(input, shape, op) -> Tensor:
@@ -227,8 +242,14 @@ def flatten(input: Tensor, start_dim=0, end_dim=-1) -> Tensor:
     return Reshape.apply(input, input.shape[:first] + (joined,) + input.shape[last + 1 :])
 
 
-def squeeze(input: Tensor, dim=None) -> Tensor:
+def one_or_several(dims, named=None):
+    """``*dims`` as one ``dim``: given alone, as a sequence, one by one or by name; else None."""
+    return dims if len(dims) > 1 else dims[0] if dims else named
+
+
+def squeeze(input: Tensor, *dims, dim=None) -> Tensor:
     """Drop axes of size 1: all of them, or those of ``dim`` (one or several) that have it."""
+    dim = one_or_several(dims, dim)
     if dim is None or dim == ():
         dims = range(input.ndim) if dim is None else ()
     else:

@@ -8,6 +8,7 @@ from tinyconv.autograd import Function, Tensor
 from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.common import axis, float_tensor, quiet
 from tinyconv.ops.random import stream
+from tinyconv.ops.shape import reshape
 
 
 class Softmax(Function):
@@ -63,14 +64,14 @@ def softmax(input: Tensor, dim, dtype=None) -> Tensor:
     """
     x = float_tensor(input if dtype is None else input.to(dtype), "softmax")
     at = axis(dim, x.ndim, "softmax")
-    return Softmax.apply(x, at) if x.ndim else x * 0 + 1
+    return Softmax.apply(x, at) if x.ndim else reshape(Softmax.apply(reshape(x, 1), 0), ())
 
 
 def log_softmax(input: Tensor, dim, dtype=None) -> Tensor:
     """log(softmax(x)) along ``dim``, exact for small probabilities too."""
     x = float_tensor(input if dtype is None else input.to(dtype), "log_softmax")
     at = axis(dim, x.ndim, "log_softmax")
-    return LogSoftmax.apply(x, at) if x.ndim else x * 0
+    return LogSoftmax.apply(x, at) if x.ndim else reshape(LogSoftmax.apply(reshape(x, 1), 0), ())
 
 
 def gumbel_softmax(logits: Tensor, tau=1.0, hard=False, eps=1e-10, dim=-1) -> Tensor:

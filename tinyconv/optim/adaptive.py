@@ -224,13 +224,13 @@ class ASGD(Optimizer):
     _limits = {"lr": _POSITIVE, "weight_decay": _POSITIVE}
 
     def __init__(
-        self, params, lr=1e-2, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0, *,
+        self, params, lr=1e-2, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0, foreach=None,
         maximize=False, **hints,
     ):  # fmt: skip
         defaults = dict(
             lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay, maximize=maximize
         )
-        super().__init__(params, defaults, hints)
+        super().__init__(params, defaults, dict(hints, foreach=foreach))
 
     def _update(self, p, g, state, group):
         lr, lambd = group["lr"], group["lambd"]

@@ -193,14 +193,14 @@ class RMSprop(Optimizer):
     }  # fmt: skip
 
     def __init__(
-        self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False, *,
-        maximize=False, **hints,
+        self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0, momentum=0, centered=False,
+        capturable=False, foreach=None, maximize=False, **hints,
     ):  # fmt: skip
         defaults = dict(
             lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
             centered=centered, maximize=maximize,
         )  # fmt: skip
-        super().__init__(params, defaults, hints)
+        super().__init__(params, defaults, dict(hints, capturable=capturable, foreach=foreach))
 
     def _update(self, p, g, state, group):
         alpha = group["alpha"]

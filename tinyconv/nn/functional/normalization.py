@@ -44,7 +44,8 @@ def batch_norm(
         training: use the batch's statistics.
 
     Raises:
-        ValueError: shapes that do not fit; training on one value per channel.
+        ValueError: shapes that do not fit; training on one value per channel or with eps = 0; a
+            negative eps.
         RuntimeError: no running statistics to use.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
@@ -53,8 +54,8 @@ def batch_norm(
     shape = x.shape
     if len(shape) < 2:
         raise ValueError(f"batch_norm: wants (N, C, ...), got shape {list(shape)}")
-    if eps < 0:
-        raise ValueError(f"batch_norm: eps={eps} must not be negative")
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"batch_norm: eps={eps} must be positive, or 0 without training")
     C = shape[1]
     _check_channels("batch_norm", x, C, running_mean, running_var, weight, bias)
     x, weight, bias = one_dtype("batch_norm", x, weight, bias)

@@ -5,6 +5,7 @@ import numpy as np
 from tinyconv.testing.plain.table import both, oracle
 
 both("select")(lambda x, dim, index: np.take(x, index, dim))
+both("masked_fill")(lambda x, mask, value: np.where(mask, value, x))
 both("take")(lambda x, index: np.take(x, index))
 both("masked_select")(lambda x, m: np.broadcast_to(x, np.broadcast_shapes(x.shape, m.shape))[
     np.broadcast_to(m, np.broadcast_shapes(x.shape, m.shape))])  # fmt: skip
