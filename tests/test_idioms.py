@@ -896,3 +896,11 @@ def test_older_names_of_initialisers(lib):
     assert init.constant(weight, 2.0).sum() == 32 and init.eye(weight).sum() == 4
     assert init.uniform(weight).max() < 1 and abs(init.orthogonal(weight).norm() - 2) < 1e-5
     assert init.dirac(lib.torch.empty(2, 2, 3, 3)).sum() == 2
+
+
+def test_the_last_layer_taken_off_renumbers(lib):
+    nn = lib.nn
+    front = nn.Sequential(OrderedDict(stem=nn.Linear(2, 3), act=nn.ReLU(), head=nn.Linear(3, 4)))
+    del front[-1]
+    assert list(front.state_dict()) == ["0.weight", "0.bias"] and len(front) == 2
+    assert front(lib.torch.ones(1, 2)).shape == (1, 3)

@@ -48,6 +48,9 @@ def positive(x):
 
 # name: (function, inputs); one row for each way of an op that has its own arithmetic
 CASES = {
+    "grid_sample": (
+        F.grid_sample, IMAGES, np.linspace(-0.8, 0.9, 12 * len(IMAGES)).reshape(-1, 2, 3, 2),
+    ),
     "add": (tc.add, X, Y),
     "add alpha": (lambda a, b: tc.add(a, b, alpha=2.5), X, Y),
     "sub": (tc.sub, X, Y),
@@ -221,10 +224,10 @@ CASES = {
 }  # fmt: skip
 #: reductions, order and running sums along an axis
 CASES |= {
-    name: (lambda a, op=getattr(tc, name): op(a, 1), X)
+    name: (lambda a, name=name: getattr(tc, name)(a, 1), X)
     for name in (
-        "nansum", "nanmean", "prod", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort",
-        "topk", "median", "nanmedian", "mode", "var_mean", "std_mean",
+        "nansum", "nanmean", "prod", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin",
+        "sort", "topk", "median", "nanmedian", "mode", "var_mean", "std_mean",
     )
 }  # fmt: skip
 CASES |= {
@@ -241,8 +244,8 @@ CASES |= {
 CASES |= {
     name: (getattr(F, name), X)
     for name in (
-        "celu", "hardshrink", "hardsigmoid", "hardswish", "mish", "softmin", "softshrink", "softsign",
-        "tanhshrink", "glu", "rrelu",
+        "celu", "hardshrink", "hardsigmoid", "hardswish", "mish", "softmin", "softshrink",
+        "softsign", "tanhshrink", "glu", "rrelu",
     )
 }  # fmt: skip
 CASES |= {
@@ -302,9 +305,15 @@ CASES |= {
 MOVES = (
     "reshape flatten permute transpose movedim unsqueeze squeeze expand clone flip roll repeat "
     "meshgrid diagonal diag tril stack cat hstack split tensor_split chunk unbind slices masks "
-    "select index_select gather take Tensor.unfold scatter scatter_add scatter_reduce index_add index_put "
-    "put masked_scatter view_scatter"
+    "select index_select gather take Tensor.unfold scatter scatter_add scatter_reduce index_add "
+    "index_put put masked_scatter view_scatter"
 ).split() + ["index arrays"]
+#: lines of the registry for the others
+OTHERS = (
+    "matmul mv dot outer addmm addmv addr baddbmm addbmm bilinear embedding conv_transpose2d "
+    "lp_pool max_unpool group_norm instance_norm layer_norm rms_norm pixel_shuffle pixel_unshuffle "
+    "channel_shuffle fold upsample affine_grid"
+).split() + ["convolutions of signals", "pools of signals", "interpolate linear"]
 
 
 def with_direction(arrays, seed=0):
@@ -378,9 +387,8 @@ def test_second_derivatives_by_a_complex_step(name):
     assert_slopes_agree(gradient, [*arrays, *cotangents])
 
 
-@pytest.mark.parametrize("name", MOVES)
-def test_moves_of_complex_steps(name):
-    """They are linear, each alike in the real part and in the imaginary one."""
+@pytest.mark.parametrize("name", [*MOVES, *OTHERS])
+def test_registered_lines_by_a_complex_step(name):
     for case in draws_of(OPS[name], 2 * len(OPS[name].variants)):
         arrays = [x for x in case.inputs if x.dtype.kind == "f"]
 
@@ -405,9 +413,9 @@ def test_every_differentiable_function_is_in_the_table():
     flat = {name.partition(".")[2] for name in not_differentiable()}
     helpers = "sizes check_device check_fits plain_index sum_to nothing picked p_norm summable"
     helpers += " added along as_dtype check_index check_places flat_places getitem is_basic "
-    helpers += "diagonal_look matrix_h reshaped several steps viewed"
+    helpers += "diagonal_look matrix_h reshaped several steps viewed one_or_several"
     tested = {name.split()[0] for name in CASES}
-    for name in MOVES:
+    for name in [*MOVES, *OTHERS]:
         for case in draws_of(OPS[name], len(OPS[name].variants)):
             tested |= {used.partition(".")[2] for used in names_in(case.source)}
     # what is written in place is the same function

@@ -108,14 +108,6 @@ class Sequential(_Numbered):
             return type(self)(OrderedDict(list(self._modules.items())[index]))
         return super().__getitem__(index)
 
-    def __delitem__(self, index):
-        if any(name != str(i) for i, name in enumerate(self._modules)):  # named ones keep theirs
-            names = list(self._modules)[index]
-            for name in names if isinstance(names, list) else [names]:
-                delattr(self, name)
-        else:
-            super().__delitem__(index)
-
     def forward(self, input):
         for module in self._modules.values():
             input = module(input)

@@ -18,13 +18,17 @@ _BOOL, _INT, _FLOAT, _COMPLEX = range(4)
 _CATEGORY = {"b": _BOOL, "u": _INT, "i": _INT, "f": _FLOAT, "c": _COMPLEX}
 
 
+class Foreign(TypeError):
+    """An operand of a type that is no tensor's: an operator leaves it to the other side."""
+
+
 def as_tensor(value, op):
     """``value`` itself if it is a Tensor; arrays and numbers become constants."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
         return Tensor(value if isinstance(value, np.ndarray) else number(value))
-    raise TypeError(f"{op}: wants a Tensor, got {type(value).__name__}")
+    raise Foreign(f"{op}: wants a Tensor, got {type(value).__name__}")
 
 
 def given(op, *arguments):

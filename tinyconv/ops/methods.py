@@ -31,6 +31,7 @@ from tinyconv.ops import (
     softmax,
     strided,
 )
+from tinyconv.ops.common import Foreign, operands
 
 _METHODS = {
     arithmetic: "add clamp clamp_max clamp_min clip div divide floor_divide fmod maximum minimum mul "
@@ -78,41 +79,64 @@ for _module, _names in _METHODS.items():
 Tensor.ger = linalg.outer
 
 
+def _operator(function):
+    """``function`` as the operator of a class: a foreign operand gets its turn."""
+
+    def operator(self, other):
+        try:
+            return function(self, other)
+        except Foreign:
+            return NotImplemented
+
+    return operator
+
+
+def _direct(cls, op, floating=False):
+    """``_operator`` of an op that is one Function: a call less, which is felt."""
+
+    def operator(self, other):
+        try:
+            a, b = operands(self, other, op, floating)
+        except Foreign:
+            return NotImplemented
+        return cls.apply(a, b)
+
+    return operator
+
+
 def _swapped(function):
-    return lambda self, other: function(other, self)
+    return _operator(lambda self, other: function(other, self))
 
 
-Tensor.__add__ = Tensor.__radd__ = arithmetic.add
-Tensor.__sub__, Tensor.__rsub__ = arithmetic.sub, _swapped(arithmetic.sub)
-Tensor.__mul__ = Tensor.__rmul__ = arithmetic.mul
-Tensor.__truediv__, Tensor.__rtruediv__ = arithmetic.div, _swapped(arithmetic.div)
+_OPERATORS = {
+    "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "truediv": arithmetic.div,
+    "floordiv": arithmetic.floor_divide, "mod": arithmetic.remainder, "pow": power.pow,
+    "matmul": linalg.matmul, "and": compare.bitwise_and, "or": compare.bitwise_or,
+    "xor": compare.bitwise_xor, "lshift": compare.bitwise_left_shift,
+    "rshift": compare.bitwise_right_shift,
+}  # fmt: skip
+_SIGNS = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "floordiv": "//", "mod": "%",
+    "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>",
+}  # fmt: skip
+for _name, _function in _OPERATORS.items():
+    setattr(Tensor, f"__{_name}__", _operator(_function))
+    setattr(Tensor, f"__r{_name}__", _swapped(_function))
+for _name, _sign in _SIGNS.items():
+    _write = inplace.augmented(f"{_sign}=", _OPERATORS[_name])
+    setattr(Tensor, f"__i{_name}__", _operator(_write))
+Tensor.__add__ = Tensor.__radd__ = _direct(arithmetic.Add, "add")
+Tensor.__mul__ = Tensor.__rmul__ = _direct(arithmetic.Mul, "mul")
+Tensor.__truediv__ = _direct(arithmetic.Div, "div", floating=True)
+for _name in "lt le gt ge".split():
+    setattr(Tensor, f"__{_name}__", _operator(getattr(compare, _name)))
+Tensor.__eq__, Tensor.__ne__ = compare.equals, compare.differs
 Tensor.__rdiv__ = Tensor.__rtruediv__
-Tensor.__floordiv__ = arithmetic.floor_divide
-Tensor.__rfloordiv__ = _swapped(arithmetic.floor_divide)
-Tensor.__mod__, Tensor.__rmod__ = arithmetic.remainder, _swapped(arithmetic.remainder)
-Tensor.__pow__, Tensor.__rpow__ = power.pow, _swapped(power.pow)
-Tensor.__matmul__, Tensor.__rmatmul__ = linalg.matmul, _swapped(linalg.matmul)
 Tensor.__neg__, Tensor.__pos__ = arithmetic.neg, pointwise.positive
 Tensor.__abs__ = pointwise.abs
 Tensor.where = lambda self, condition, other: arithmetic.where(condition, self, other)
-Tensor.__eq__, Tensor.__ne__ = compare.equals, compare.differs
-Tensor.__lt__, Tensor.__le__ = compare.lt, compare.le
-Tensor.__gt__, Tensor.__ge__ = compare.gt, compare.ge
-Tensor.__and__ = Tensor.__rand__ = compare.bitwise_and
-Tensor.__or__ = Tensor.__ror__ = compare.bitwise_or
-Tensor.__xor__ = Tensor.__rxor__ = compare.bitwise_xor
 Tensor.__invert__ = compare.bitwise_not
-Tensor.__lshift__ = compare.bitwise_left_shift
-Tensor.__rlshift__ = _swapped(compare.bitwise_left_shift)
-Tensor.__rshift__ = compare.bitwise_right_shift
-Tensor.__rrshift__ = _swapped(compare.bitwise_right_shift)
 Tensor.__getitem__, Tensor.__setitem__ = index.getitem, inplace.setitem
-for _name, _sign in dict(
-    add="+", sub="-", mul="*", truediv="/", pow="**", floordiv="//", mod="%", xor="^",
-    **{"and": "&", "or": "|"},
-).items():  # fmt: skip
-    _function = getattr(Tensor, f"__{_name}__")
-    setattr(Tensor, f"__i{_name}__", inplace.augmented(f"{_sign}=", _function))
 for _names, _make in (
     (inplace.NAMES, inplace.in_place),
     (inplace.VIEWS, inplace.view_in_place),

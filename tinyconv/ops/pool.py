@@ -197,9 +197,18 @@ def _adaptive_argmax(x, output):
     rows, columns = (adaptive_windows(n, out) for n, out in zip((H, W), output))
     for p, (h0, h1) in enumerate(rows.T):
         for q, (v0, v1) in enumerate(columns.T):
-            best = x[:, :, h0:h1, v0:v1].reshape(*x.shape[:2], (h1 - h0) * (v1 - v0)).argmax(-1)
+            best = _place(x[:, :, h0:h1, v0:v1].reshape(*x.shape[:2], (h1 - h0) * (v1 - v0)))
             index[:, :, p, q] = (h0 + best // (v1 - v0)) * W + v0 + best % (v1 - v0)
     return index
+
+
+def _place(windows):
+    """The first largest number along the last axis, but the last NaN, as in other max pools."""
+    best, missing = windows.argmax(-1), np.isnan(windows)
+    if missing.any():
+        last = windows.shape[-1] - 1 - missing[..., ::-1].argmax(-1)
+        best = np.where(missing.any(-1), last, best)
+    return best
 
 
 def max_unpool2d(x, index, image):

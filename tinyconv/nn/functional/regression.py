@@ -59,6 +59,12 @@ def l1_loss(
     return _weighted("l1_loss", (x - t).abs(), weight, reduction, True)
 
 
+def _square_unless(far, x):
+    """x^2, and 0 where ``far``: a square that is not used must not overflow."""
+    near = where(far, x.dtype.type(0), x)
+    return near * near
+
+
 def smooth_l1_loss(
     input: Tensor, target: Tensor, size_average=None, reduce=None, reduction="mean", beta=1.0
 ) -> Tensor:
@@ -73,7 +79,8 @@ def smooth_l1_loss(
     difference = x - t
     d = difference.abs()
     if beta:  # not d * d, whose second derivative at 0 would be 0
-        d = where(d < beta, difference * difference * (0.5 / beta), d - 0.5 * beta)
+        far = d >= beta
+        d = where(far, d - 0.5 * beta, _square_unless(far, difference) * (0.5 / beta))
     return reduced(d, reduction)
 
 
@@ -88,7 +95,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction="mean", delta=1.0, weigh
     x, t = _pair("huber_loss", input, target)
     difference = x - t
     d = difference.abs()
-    loss = where(d <= delta, difference * difference * 0.5, (d - 0.5 * delta) * delta)
+    far = d > delta
+    loss = where(far, (d - 0.5 * delta) * delta, _square_unless(far, difference) * 0.5)
     return _weighted("huber_loss", loss, weight, reduction, False)
 
 
