@@ -27,7 +27,8 @@ ASIDE = set(
 )
 #: arguments whose default reads otherwise and means the same
 SAME_DEFAULT = set(
-    """unbiased compute_mode indexing nan weights_only modules avg_pool1d.stride""".split()
+    """unbiased compute_mode indexing nan weights_only modules avg_pool1d.stride max_pool1d.stride
+    max_pool2d.stride""".split()
 )
 
 #: how a name is narrower, where its arguments do not say it
@@ -45,7 +46,8 @@ NARROWER = {
     "torch.autograd.Function": "`forward` gets NumPy arrays, `backward` tensors",
     "torch.autograd.gradcheck": "tolerances come from the slopes' own error bars",
     "torch.autograd.gradgradcheck": "tolerances come from the slopes' own error bars",
-    "torch.Size": "a tuple",
+    "torch.Size": "`x.shape` is a plain tuple, without `numel`; `isinstance(x.shape, Size)` holds",
+    "torch.dtype": "NumPy's: ask `is_floating_point(x)`, not `x.dtype.is_floating_point`",
 }
 
 HEAD = """\

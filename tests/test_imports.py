@@ -120,4 +120,4 @@ def test_the_public_names_are_there():
         tinyconv.data,
     ):
         for name in module.__all__:
-            assert getattr(module, name) is not None, f"{module.__name__}.{name}"
+            assert hasattr(module, name), f"{module.__name__}.{name}"

@@ -54,6 +54,7 @@ from tinyconv.nn.functional import (
     threshold_,
 )
 from tinyconv.ops.activations import celu, hardshrink, prelu, rrelu, selu, threshold
+from tinyconv.ops import inplace as _inplace
 from tinyconv.ops.arithmetic import (
     add,
     clamp,
@@ -447,13 +448,8 @@ newaxis = None
 dtype = _np.dtype
 ger = outer
 
-#: methods that PyTorch also has as functions
-_IN_PLACE = """abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_
-    asinh_ atan_ atanh_ ceil_ clamp_ clamp_max_ clamp_min_ clip_ cos_ cosh_ deg2rad_ detach_ erf_
-    erfc_ exp2_ exp_ expm1_ fill_ fix_ floor_ frac_ index_put_ log10_ log1p_ log2_ log_ logit_
-    nan_to_num_ neg_ negative_ rad2deg_ reciprocal_ relu_ round_ rsqrt_ sigmoid_ sin_ sinc_ sinh_
-    sqrt_ square_ tan_ tanh_ trunc_ xlogy_ zero_"""
-globals().update({name: getattr(Tensor, name) for name in _IN_PLACE.split()})
+for _name in _inplace.FUNCTIONS.split():
+    globals()[_name] = getattr(Tensor, _name)
 
 #: loaded when they are first looked at, so that ``import tinyconv`` stays short
 _LATER = ("models", "onnx", "weights")

@@ -310,3 +310,11 @@ def test_threads_have_modes_of_their_own():
             assert tc.is_grad_enabled()
         thread.join()
     assert seen == [True, False] and tc.is_grad_enabled()
+
+
+def test_a_leaf_that_was_frozen_after_the_forward_pass_gets_no_gradient():
+    w, v = tc.ones(2, requires_grad=True), tc.ones(2, requires_grad=True)
+    y = (w * v).sum()
+    w.requires_grad_(False)
+    y.backward()
+    assert w.grad is None and v.grad.tolist() == [1, 1]

@@ -472,7 +472,7 @@ def test_lists_are_changed_as_lists_are():
         assert members[-1] is a and list(members[1:]) == [b, a]
     named = nn.Sequential(OrderedDict(x=a, y=b, z=c))
     del named[1]
-    assert list(named._modules) == ["x", "z"] and list(named[1:]._modules) == ["z"]
+    assert list(named._modules) == ["0", "1"] and list(named) == [a, c]  # as in PyTorch
 
 
 def test_lists_and_dicts_of_parameters():

@@ -22,7 +22,10 @@ torch = pytest.importorskip("torch")
 
 from swap import copy_state, disagreement, swapped  # noqa: E402
 
-#: family of the package, its network, image size
+#: family of the package, its network, image size. Not here: those whose own autograd.Functions
+#: expect tensors (isqrtcovresnet, revnet, wrn1bit), Conv3d (channelnet), and enet, whose pools
+#: overlap, so that max_unpool2d writes places twice (the last one gets the gradient here, each
+#: in PyTorch)
 QUICK = """
     resnet_cifar resnet20_cifar10 32
     preresnet_cifar preresnet20_cifar10 32
@@ -34,42 +37,62 @@ QUICK = """
     nin_cifar nin_cifar10 32
     xdensenet_cifar xdensenet40_2_k24_bc_cifar10 32
     efficientnet efficientnet_b0 64
-    ghostnet ghostnet 224
 """
 SLOW = """
-    alexnet alexnetb 224
+    airnet airnet50_1x64d_r16 224
     airnext airnext50_32x4d_r2 224
+    alexnet alexnetb 224
     bagnet bagnet9 224
     bamresnet bam_resnet18 224
     bninception bninception 224
     cbamresnet cbam_resnet18 224
+    cgnet cgnet_cityscapes 64
     condensenet condensenet74_c8_g8 224
+    contextnet ctxnet_cityscapes 64
+    dabnet dabnet_cityscapes 64
     darknet darknet_tiny 224
     darknet53 darknet53 224
     darts darts 224
     densenet densenet121 224
+    diapreresnet_cifar diapreresnet20_cifar10 32
     dicenet dicenet_wd5 224
+    diracnetv2 diracnet18v2 224
     dla dla46xc 224
     dpn dpn68 224
     drn drnd22 224
+    edanet edanet_cityscapes 64
     efficientnetedge efficientnet_edge_small_b 64
+    erfnet erfnet_cityscapes 64
+    esnet esnet_cityscapes 64
+    espcnet espcnet_cityscapes 64
     espnetv2 espnetv2_wd2 224
     fbnet fbnet_cb 224
     fdmobilenet fdmobilenet_wd4 224
     fishnet fishnet99 224
+    fpenet fpenet_cityscapes 64
+    ghostnet ghostnet 224
     hardnet hardnet39ds 224
     hrnet hrnet_w18_small_v1 224
+    ibnbresnet ibnb_resnet50 224
+    ibndensenet ibn_densenet121 224
     ibnresnet ibn_resnet50 224
+    ibnresnext ibn_resnext50_32x4d 224
     igcv3 igcv3_wd4 224
+    inceptionresnetv1 inceptionresnetv1 299
     inceptionresnetv2 inceptionresnetv2 299
     inceptionv3 inceptionv3 299
     inceptionv4 inceptionv4 299
+    lednet lednet_cityscapes 64
+    linknet linknet_cityscapes 64
+    lwopenpose_cmupan lwopenpose2d_mobilenet_cmupan_coco 64
     menet menet108_8x1_g3 224
     mixnet mixnet_s 224
     mnasnet mnasnet_small 224
     mobilenet mobilenet_wd4 224
+    mobilenetb mobilenetb_wd4 224
     mobilenetv2 mobilenetv2b_wd4 224
     mobilenetv3 mobilenetv3_small_w7d20 224
+    msdnet_cifar10 msdnet22_cifar10 32
     nasnet nasnet_4a1056 224
     octresnet octresnet10_ad2 224
     peleenet peleenet 224
@@ -79,25 +102,36 @@ SLOW = """
     regnet regnetx002 224
     resattnet resattnet56 224
     resnesta resnestabc14 224
+    resneta resneta10 224
+    resnetd resnetd50b 224
     resnext_cifar resnext20_32x2d_cifar10 32
-    revnet revnet38 224
     rir_cifar rir_cifar10 32
     ror_cifar ror3_56_cifar10 32
     scnet scnet50 224
-    selecsls selecsls42 64
+    segnet segnet_cityscapes 64
+    selecsls selecsls42 224
     senet senet16 224
+    seresnet seresnet10 224
     seresnext seresnext50_32x4d 224
     shakeshakeresnet_cifar shakeshakeresnet20_2x16d_cifar10 32
+    sharesnet sharesnet18 224
     shufflenet shufflenet_g1_wd4 224
     shufflenetv2 shufflenetv2_wd2 224
+    shufflenetv2b shufflenetv2b_wd2 224
+    sinet sinet_cityscapes 128
     sknet sknet50 224
+    spnasnet spnasnet 224
+    sqnet sqnet_cityscapes 64
     squeezenet squeezenet_v1_1 224
     squeezenext sqnxt23_w1 224
-    tresnet tresnet_m 64
+    tresnet tresnet_m 224
+    unet unet_cityscapes 64
     vgg vgg11 224
     vovnet vovnet27s 224
     wrn_cifar wrn16_10_cifar10 32
     xception xception 299
+    xdensenet xdensenet121_2 224
+    zfnet zfnet 224
 """
 #: file of a clone, and what it builds for images of 32 x 32 (stochasticdepth.py of the second
 #: zoo is not here: it wants torch.jit)

@@ -13,6 +13,7 @@ from tinyconv.testing.registry import OPS, VALUES, names_in
 #: ops whose value is chance: their cases are compared by other tests
 RANDOM = {"F.dropout", "F.dropout1d", "F.dropout2d", "F.dropout3d", "F.alpha_dropout"}
 RANDOM |= {"F.feature_alpha_dropout", "F.gumbel_softmax", "tc.rrelu"}
+RANDOM |= {"tc.dropout", "tc.alpha_dropout", "tc.feature_alpha_dropout"}
 #: spelled in Python, not called by name: ndarrays have them
 NATIVE = {"Tensor.T", "Tensor.mT", "Tensor.shape", "Tensor.dtype", "Tensor.ndim"}
 NATIVE |= {"Tensor.H", "Tensor.mH", "tc.int32", "tc.int64"}

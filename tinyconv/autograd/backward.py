@@ -66,6 +66,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         leaves = [(t, [g]) for t, g in zip(targets, captured) if g is not None and not t._retains]
         del captured
     for leaf, slot in leaves:
+        if not leaf._requires_grad:  # frozen since the forward pass
+            continue
         _accumulate(leaf, slot, create_graph)
         for hook in list(leaf.__dict__.get(AFTER_GRAD, {}).values()):
             hook(leaf)

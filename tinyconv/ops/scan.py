@@ -129,8 +129,8 @@ def _cumprod(x, dim):
 
 @analytic
 def _logcumsumexp(x, dim):
-    if x.dtype.kind != "c":
-        return np.logaddexp.accumulate(x, dim)
+    if x.dtype.kind != "c":  # in float32 digits would be lost one by one
+        return np.logaddexp.accumulate(x, dim, np.float64).astype(x.dtype, copy=False)
     peak = np.maximum.accumulate(x.real, dim)
     y = x.astype(np.complex128)
     rows, peaks = np.moveaxis(y, dim, 0), np.moveaxis(peak, dim, 0)

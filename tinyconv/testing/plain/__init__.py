@@ -27,6 +27,7 @@ from tinyconv.testing.plain import (  # noqa: F401  (each fills its part of the 
     pointwise,
     reduce,
     shape,
+    toplevel,
     vision,
 )
 from tinyconv.testing.plain.table import ORACLES, Plain, oracle, plain

@@ -19,6 +19,7 @@ from tinyconv.testing.registry import (  # noqa: F401  (each fills its part of t
     pointwise,
     reduce,
     shape,
+    toplevel,
     vision,
 )
 from tinyconv.testing.registry.names import names_in, not_differentiable, public_names

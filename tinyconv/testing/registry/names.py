@@ -26,7 +26,8 @@ NOT_DIFFERENTIABLE = {
         Tensor.bitwise_xor F.one_hot tc.bitwise_and tc.bitwise_not tc.bitwise_or tc.bitwise_xor
         tc.bitwise_left_shift tc.bitwise_right_shift Tensor.bitwise_left_shift
         Tensor.bitwise_right_shift Tensor.__rand__ Tensor.__ror__ Tensor.__rxor__
-        Tensor.__lshift__ Tensor.__rshift__ Tensor.__rlshift__ Tensor.__rrshift__""",
+        Tensor.__lshift__ Tensor.__rshift__ Tensor.__rlshift__ Tensor.__rrshift__
+        Tensor.__ilshift__ Tensor.__irshift__""",
     "gives places, counts or other integers": """
         tc.argwhere tc.nonzero Tensor.argwhere Tensor.nonzero tc.bincount Tensor.bincount
         tc.tril_indices tc.triu_indices tc.broadcast_shapes tc.numel tc.is_tensor Tensor.byte
@@ -43,7 +44,7 @@ NOT_DIFFERENTIABLE = {
     "tells which values there are": """
         tc.unique tc.unique_consecutive Tensor.unique Tensor.unique_consecutive""",
     "makes a tensor from nothing or from numbers": """
-        tc.arange tc.as_tensor tc.empty tc.empty_like tc.eye tc.from_numpy tc.full tc.full_like
+        tc.arange tc.as_tensor tc.asarray tc.empty tc.empty_like tc.eye tc.from_numpy tc.full tc.full_like
         tc.linspace tc.ones tc.ones_like tc.tensor tc.zeros tc.zeros_like tc.rand tc.rand_like
         tc.randint tc.randn tc.randn_like tc.randperm tc.logspace tc.randint_like tc.scalar_tensor
         Tensor.new_empty Tensor.new_full Tensor.new_ones Tensor.new_tensor Tensor.new_zeros""",
@@ -53,17 +54,20 @@ NOT_DIFFERENTIABLE = {
     "leaves the graph: a Python value, an array or a leaf": """
         Tensor.__array__ Tensor.__bool__ Tensor.__float__ Tensor.__format__ Tensor.__index__
         Tensor.__int__ Tensor.__len__ Tensor.__repr__ Tensor.__copy__ Tensor.__deepcopy__
-        Tensor.__reduce__ Tensor.detach Tensor.detach_ Tensor.item Tensor.numpy Tensor.tolist""",
+        Tensor.__reduce__ Tensor.detach Tensor.detach_ tc.detach Tensor.item Tensor.numpy Tensor.tolist""",
     "tells or sets what a tensor is, not what it holds": """
         Tensor.data_ptr Tensor.get_device Tensor.is_complex Tensor.is_nonzero Tensor.is_pinned
         Tensor.is_same_size Tensor.is_signed Tensor.ndimension Tensor.nelement Tensor.pin_memory
         Tensor.register_post_accumulate_grad_hook Tensor.stride
         Tensor.backward Tensor.cuda Tensor.dim Tensor.element_size Tensor.is_contiguous
         Tensor.is_floating_point Tensor.numel Tensor.register_hook Tensor.requires_grad_
-        Tensor.retain_grad Tensor.size Tensor.__init__""",
+        Tensor.retain_grad Tensor.size Tensor.__init__ tc.can_cast tc.get_device tc.is_complex
+        tc.is_floating_point tc.is_nonzero tc.is_same_size tc.is_signed tc.promote_types
+        tc.result_type tc.typename""",
     "tells or sets a state of the library": """
         tc.is_anomaly_enabled tc.set_printoptions tc.get_default_dtype tc.set_default_dtype tc.is_grad_enabled tc.get_num_threads
-        tc.set_num_threads tc.get_rng_state tc.set_rng_state tc.initial_seed tc.manual_seed""",
+        tc.set_num_threads tc.get_rng_state tc.set_rng_state tc.initial_seed tc.manual_seed tc.seed
+        tc.set_default_tensor_type""",
 }
 #: properties that compute
 _PROPERTIES = ("H", "T", "mH", "mT")
@@ -84,6 +88,7 @@ def public_names(namespace):
     names = {f"F.{name}" for name in F.__all__}
     names |= {f"linalg.{name}" for name in namespace["linalg"].__all__}
     top = namespace["__all__"]
+    top = [name for name in top if not (name in F.__all__ and namespace[name] is getattr(F, name))]
     names |= {f"tc.{name}" for name in top if isinstance(namespace.get(name), FunctionType)}
     methods = {
         name
@@ -101,6 +106,8 @@ def not_differentiable():
     for name in (inplace.NAMES + inplace.VIEWS).split():
         if hasattr(Tensor, name):
             reasons[f"Tensor.{name}"] = "the op without the underscore, in place"
+    for name in inplace.FUNCTIONS.split():
+        reasons[f"tc.{name}"] = "a method of Tensor, as a function"
     return reasons
 
 
