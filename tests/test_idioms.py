@@ -850,6 +850,13 @@ def test_the_many_addresses_of_names(lib):
     assert at("utils.data.dataset").Dataset is lib.data.Dataset
     assert at("utils.data.sampler").SubsetRandomSampler is lib.data.SubsetRandomSampler
     assert at("utils.data.dataloader").DataLoader is lib.data.DataLoader
+    assert at("nn.modules").Conv2d is lib.nn.Conv2d
+    assert at("optim.optimizer").Optimizer is lib.optim.Optimizer
+    assert at("optim.lr_scheduler").StepLR is lib.optim.lr_scheduler.StepLR
+    old, leaf = at("autograd.variable").Variable, lib.torch.ones(2)
+    assert old(leaf, requires_grad=True).requires_grad and at("autograd.function").Function
+    assert isinstance(leaf.shape, lib.torch.Size) and isinstance(leaf.dtype, lib.torch.dtype)
+    assert lib.torch.Size([2, 3]).numel() == 6 and lib.torch.finfo(leaf.dtype).eps < 1e-6
 
 
 def test_children_under_names_made_of_numbers(lib):

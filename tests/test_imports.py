@@ -121,3 +121,21 @@ def test_the_public_names_are_there():
     ):
         for name in module.__all__:
             assert hasattr(module, name), f"{module.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    "module, name, why",
+    [
+        (tinyconv, "float16", "computes in float32 and float64"),
+        (tinyconv, "hub", "loads no models over the network"),
+        (tinyconv.nn, "DataParallel", "distributes no training"),
+        (tinyconv.nn, "parallel", "distributes no training"),
+        (tinyconv.utils, "tensorboard", "writes no logs for TensorBoard"),
+        (tinyconv.cuda, "amp", "on the CPU only"),
+        (tinyconv.nn, "Foo", "module 'tinyconv.nn' has no attribute 'Foo'"),
+    ],
+)
+def test_what_is_left_out_says_why(module, name, why):
+    assert not hasattr(module, name)
+    with pytest.raises(AttributeError, match=why):
+        getattr(module, name)

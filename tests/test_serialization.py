@@ -39,12 +39,16 @@ _DTYPES = ("float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int
 _arrays = st.sampled_from(_DTYPES).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0, max_side=3))
 )
-_keys = st.text(max_size=3) | st.integers(0, 2**40)
+_keys = st.recursive(
+    st.text(max_size=3) | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.none()
+    | st.sampled_from([tc.float32, tc.device("cpu")]),
+    lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=3,
+)  # fmt: skip
 _values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5)
     | st.binary(max_size=5) | _arrays | _arrays.map(tc.from_numpy)
     | st.sampled_from([tc.float32, tc.int64, tc.bool, tc.device("cpu")])
-    | st.sets(st.text(max_size=3)) | st.frozensets(st.integers(0, 9)),
+    | st.sets(_keys) | st.frozensets(_keys),
     lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple)
     | st.dictionaries(_keys, inner, max_size=4)
     | st.dictionaries(_keys, inner, max_size=4).map(OrderedDict),
@@ -83,6 +87,11 @@ def test_numbers_of_numpy_and_other_dicts_become_plain():
 
     assert _back([np.float32(0.5), np.int8(3), np.bool_(True)]) == [0.5, 3, True]
     assert type(_back(Other(a=1))) is dict
+
+
+def test_keys_that_are_no_names_come_back():
+    value = {(1, 2): 3, True: 1, -1: "a", tc.float32: 2, np.int64(7): 4, "s": {-1, (1, (2, None))}}
+    assert _back(value) == value
 
 
 def test_long_lists_and_dicts():
@@ -176,12 +185,28 @@ def test_a_value_that_cannot_be_saved_leaves_the_old_file(tmp_path):
         ({"net": [_net()]}, r"save: value\['net'\]\[0\] is a Sequential; .*state_dict"),
         ([1, 2j], r"value\[1\] is a complex"),
         (print, "got a builtin"),
-        ({(1, object()): 3}, "is a object"),
+        ({(1, object()): 3}, "a key of type tuple"),
         (np.zeros(2, np.complex64), "dtype complex64"),
+        ({"a": {tc.ones(2)}}, r"value\['a'\] has a key of type Tensor; keys are"),
+        ([{(1, tc.ones(2)): 3}], r"value\[0\] has a key of type tuple; keys are"),
+        ({2**63: 1}, "value has a key of type int; keys are"),
+        (_deep(3000), r"value(\[0\])+\.\.\. is nested more than \d+ deep"),
     ):
         with pytest.raises(TypeError, match=words):
             tc.save(value, path)
     assert tc.load(path) == [1] and [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def _deep(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_what_is_nested_as_deep_as_may_be_comes_back():
+    value = _deep(190)
+    assert _back(value) == value
 
 
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path):
@@ -278,7 +303,8 @@ def test_pytorch_reads_what_tinyconv_writes_and_the_other_way_round(tmp_path):
     optimizer = tc.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     x = _train(net, optimizer, tc.optim.lr_scheduler.StepLR(optimizer, 5), 2)
     odd = {"b": b"\x00\xff", "s": {"a"}, "d": tc.float64, "dev": tc.device("cpu"), "n": 2**80,
-           "t": tc.arange(6).reshape(2, 3).t(), "p": net[0].weight, "none": None}  # fmt: skip
+           "t": tc.arange(6).reshape(2, 3).t(), "p": net[0].weight, "none": None,
+           "keys": {(1, 2): 3, True: 1, -1: {-1, (1, 2)}, tc.float32: 2}}  # fmt: skip
     path = tmp_path / "a.pth"
     tc.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), "odd": odd}, path)
 
@@ -307,4 +333,5 @@ def test_pytorch_reads_what_tinyconv_writes_and_the_other_way_round(tmp_path):
         optimizer.load_state_dict(ours["optimizer"])
         assert tc.allclose(again(x), net(x), atol=1e-5)
         assert isinstance(ours["odd"]["p"], nn.Parameter) and ours["odd"]["d"] == np.float64
-        assert ours["odd"]["s"] == {"a"} and ours["odd"]["t"].tolist() == odd["t"].tolist()
+        assert ours["odd"]["keys"] == odd["keys"] and ours["odd"]["s"] == {"a"}
+        assert ours["odd"]["t"].tolist() == odd["t"].tolist()

@@ -264,3 +264,15 @@ def test_mark_dirty_is_refused_by_name():
 
     with pytest.raises(RuntimeError, match="Bad: mark_dirty does not exist"):
         Bad.apply(tc.ones(2))
+
+
+def test_a_forward_written_with_tensor_methods_is_told_what_it_gets():
+    class Sign(tc.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.sign()
+
+    with pytest.raises(AttributeError, match="no attribute 'sign'") as caught:
+        Sign.apply(tc.ones(2))
+    (note,) = caught.value.__notes__
+    assert note.startswith("Sign.forward gets NumPy arrays")

@@ -289,3 +289,12 @@ def test_infinite_values_do_not_spread_by_options_that_are_0(cls, oracle, option
         p.grad = tc.ones(2)
         optimiser.step()
     assert p.array[0] == np.inf and np.isfinite(p.array[1])
+
+
+def test_places_of_maximize():
+    p = Parameter(tc.ones(1))
+    rms = tc.optim.RMSprop([p], 0.1, 0.9, 1e-8, 0, 0, True, False, None, True)
+    average = tc.optim.ASGD([p], 0.1, 1e-4, 0.75, 1e6, 0, None, True)
+    assert rms.defaults["centered"] and rms.defaults["maximize"] and average.defaults["maximize"]
+    with pytest.raises(ValueError, match="RMSprop: capturable=True"):
+        tc.optim.RMSprop([p], capturable=True)

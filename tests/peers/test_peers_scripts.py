@@ -46,6 +46,7 @@ SLOW = """
     bamresnet bam_resnet18 224
     bninception bninception 224
     cbamresnet cbam_resnet18 224
+    centernet centernet_resnet18_voc 64
     cgnet cgnet_cityscapes 64
     condensenet condensenet74_c8_g8 224
     contextnet ctxnet_cityscapes 64
@@ -67,6 +68,7 @@ SLOW = """
     espcnet espcnet_cityscapes 64
     espnetv2 espnetv2_wd2 224
     fbnet fbnet_cb 224
+    fcn8sd fcn8sd_resnetd50b_cityscapes 64
     fdmobilenet fdmobilenet_wd4 224
     fishnet fishnet99 224
     fpenet fpenet_cityscapes 64

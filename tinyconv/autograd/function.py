@@ -130,10 +130,18 @@ class Function:
             edges.append(edge)
             needs.append(edge is not None)
         node.needs_input_grad = tuple(needs)
-        if detector is None:
-            results = cls.forward(node, *arrays, **options)
-        else:
-            results = detector.forward(node, arrays, options)
+        try:
+            if detector is None:
+                results = cls.forward(node, *arrays, **options)
+            else:
+                results = detector.forward(node, arrays, options)
+        except AttributeError as error:
+            if isinstance(error.obj, np.ndarray):
+                error.add_note(
+                    f"{cls.__name__}.forward gets NumPy arrays: write it with NumPy "
+                    "(np.sign(x) in place of x.sign()); backward gets Tensors"
+                )
+            raise
         if isinstance(results, tuple):
             outputs = tuple([_as_output(cls, result, args, arrays) for result in results])
             if recorded:

@@ -211,9 +211,13 @@ def _elu(x, alpha, scale, rate):
     """scale x where x > 0, else scale alpha (exp(rate x) - 1)."""
 
     def values(x):
-        # exp(z) - 1 = 2 t / (1 - t), t = tanh(z / 2): as exact as expm1, and faster
-        t = np.tanh(np.minimum(x, 0) * (0.5 * rate))
-        return (np.maximum(x, 0) + 2 * alpha * (t / (1 - t))) * scale
+        z = np.minimum(x, 0) * rate
+        if rate < 0:
+            decay = np.expm1(z)
+        else:  # exp(z) - 1 = 2 t / (1 - t), t = tanh(z / 2): as exact as expm1, and faster
+            t = np.tanh(0.5 * z)
+            decay = 2 * (t / (1 - t))
+        return (np.maximum(x, 0) + alpha * decay) * scale
 
     def slope(gy, x):
         below = gy * np.exp(np.minimum(x, 0) * rate) * (alpha * rate)

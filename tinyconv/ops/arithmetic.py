@@ -99,7 +99,8 @@ def _toward_zero(a, b):
     """The quotient without what is behind the point."""
     if a.dtype.kind == "f":
         return np.trunc(a / b)
-    return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))  # floats would round
+    down = a // b  # floats would round, and the smallest integer has no absolute value
+    return down + ((a % b != 0) & ((a < 0) != (b < 0)))
 
 
 class RoundedDiv(Function):

@@ -1,5 +1,7 @@
 """What all ops share: how operands become Tensors of one dtype."""
 
+import functools
+
 import numpy as np
 
 from tinyconv import kernels
@@ -14,6 +16,7 @@ quiet = np.errstate(all="ignore")
 #: numbers from which on a kernel sums faster than NumPy
 _MANY = 1 << 12
 
+_NUMBERS = bool, int, float, complex, np.bool_, np.number, np.ndarray
 _BOOL, _INT, _FLOAT, _COMPLEX = range(4)
 _CATEGORY = {"b": _BOOL, "u": _INT, "i": _INT, "f": _FLOAT, "c": _COMPLEX}
 
@@ -54,6 +57,17 @@ def number(value):
     if array.dtype.kind == "O" or array.dtype == np.uint64:
         raise RuntimeError(f"the integer {value} does not fit into int64")
     return array
+
+
+def scalar(value, dtype, op, name="value"):
+    """``value``, a number or a 0-d tensor, as a 0-d tensor of ``dtype``; complex steps stay."""
+    if not isinstance(value, Tensor):
+        if not isinstance(value, _NUMBERS) or np.ndim(value):
+            raise TypeError(f"{op}: {name} must be a number or a 0-d tensor, got {value!r}")
+        value = Tensor._wrap(np.asarray(value, None if np.iscomplexobj(value) else dtype))
+    if value.ndim:
+        raise RuntimeError(f"{op}: {name} must be a number or 0-d, got shape {list(value.shape)}")
+    return value if value.dtype.kind == "c" else value.to(dtype)
 
 
 @quiet
@@ -254,3 +268,18 @@ def vjp_of(function, inputs, cotangents):
 
 def _leaf(x):
     return x.detach().requires_grad_()
+
+
+def numpy_names(function):
+    """Let ``function`` take NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim`` too, as
+    PyTorch does."""
+
+    @functools.wraps(function)
+    def named(*args, **kwargs):
+        if kwargs:
+            for numpys, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+                if numpys in kwargs and ours not in kwargs:
+                    kwargs[ours] = kwargs.pop(numpys)
+        return function(*args, **kwargs)
+
+    return named

@@ -85,7 +85,8 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
-    if isinstance(data, np.ndarray) and dtype in (None, data.dtype):
+    # (a dtype of float64 equals None in NumPy)
+    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == dtype):
         return from_numpy(data)
     return tensor(data, dtype=dtype)
 

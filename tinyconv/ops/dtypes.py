@@ -13,7 +13,7 @@ from tinyconv.ops.creation import TensorType, as_type, type_named
 from tinyconv.ops.shape import as_dtype
 
 
-class _Sizes(type(tuple)):
+class _Sizes(type):
     def __instancecheck__(cls, value):
         return isinstance(value, tuple)  # shapes are plain tuples, which are made faster
 
@@ -115,7 +115,7 @@ def result_type(tensor, other) -> np.dtype:
 
 
 def can_cast(from_, to) -> bool:
-    """Whether values are taken over in dtype ``to``: floats not as integers, bools from bools alone.
+    """Whether values are taken over in dtype ``to``: not floats as integers, nor numbers as bools.
 
     >>> import tinyconv as tc
     >>> tc.can_cast(tc.float64, tc.float32), tc.can_cast(tc.float32, tc.int64)

@@ -161,6 +161,7 @@ def _pair(names, x, others, y, wanted):
     rows = [n for n in names if n not in others]
     columns = [n for n in others if n not in names]
     sizes = dict(zip((*names, *others), (*x.shape, *y.shape)))
+    stacked = [batch] if batch else []
 
     def stack(x, names, *groups):
         order = [names.index(n) for group in groups for n in group]
@@ -168,8 +169,8 @@ def _pair(names, x, others, y, wanted):
         return reshape(permute(x, order), shape)
 
     if inner:
-        z = matmul(stack(x, names, batch, rows, inner), stack(y, others, batch, inner, columns))
+        z = matmul(stack(x, names, *stacked, rows, inner), stack(y, others, *stacked, inner, columns))
     else:
-        z = stack(x, names, batch, rows, ()) * stack(y, others, batch, (), columns)
+        z = stack(x, names, *stacked, rows, ()) * stack(y, others, *stacked, (), columns)
     names = batch + rows + columns
     return names, reshape(z, tuple(sizes[n] for n in names))

@@ -362,8 +362,9 @@ def take_along_dim(input: Tensor, indices, dim=None) -> Tensor:
             "have the same number of dimensions"
         )
     at = axis(dim, input.ndim, "take_along_dim")
-    check_index(indices, (input.shape or (1,))[at], "take_along_dim", -input.shape[at])
-    sides = [x.shape[:at] + (1,) + x.shape[at + 1 :] for x in (input, indices)]
+    size = (input.shape or (1,))[at]
+    check_index(indices, size, "take_along_dim", -size)
+    sides = [x.shape[:at] + x.shape[at + 1 :] for x in (input, indices)]
     try:
         outside = np.broadcast_shapes(*sides)
     except ValueError:
@@ -371,8 +372,7 @@ def take_along_dim(input: Tensor, indices, dim=None) -> Tensor:
             f"take_along_dim: input {list(input.shape)} and indices {list(indices.shape)} cannot "
             f"be broadcast outside dim {dim}"
         ) from None
-    full = [outside[:at] + x.shape[at : at + 1] + outside[at + 1 :] for x in (input, indices)]
-    size = input.shape[at]
+    full = [outside[:at] + x.shape[at : at + 1] + outside[at:] for x in (input, indices)]
     indices = expand(where(indices < 0, indices + size, indices), full[1])
     return gather(expand(input, full[0]), at, indices)
 

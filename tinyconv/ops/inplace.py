@@ -19,10 +19,10 @@ import numpy as np
 
 from tinyconv.autograd import Tensor, is_grad_enabled
 from tinyconv.autograd.deferred import Deferred
-from tinyconv.autograd.modes import settle, state
+from tinyconv.autograd.modes import enable_grad, settle, state
 from tinyconv.ops import arithmetic
 from tinyconv.ops.arithmetic import where
-from tinyconv.ops.common import category
+from tinyconv.ops.common import category, scalar
 from tinyconv.ops.index import Assign, plain_index, steps
 from tinyconv.ops.random import below_one, stream
 
@@ -154,11 +154,11 @@ NAMES = """
     arcsin_ arcsinh_ arctan_ arctan2_ arctanh_ asin_ asinh_ atan_ atan2_ atanh_ baddbmm_
     bitwise_and_ bitwise_left_shift_ bitwise_not_ bitwise_or_ bitwise_right_shift_ bitwise_xor_
     ceil_ clamp_ clamp_max_ clamp_min_ clip_ copysign_ cos_ cosh_ cumprod_ cumsum_ deg2rad_
-    digamma_ div_ divide_ eq_ erf_ erfc_ erfinv_ exp_ exp2_ expm1_ fix_ float_power_ floor_
-    floor_divide_ fmod_ frac_ gcd_ ge_ greater_ greater_equal_ gt_ heaviside_ hypot_ index_add_
-    index_copy_ index_fill_ index_put_ lcm_ ldexp_ le_ lerp_ less_ less_equal_ lgamma_ log_ log10_
+    div_ divide_ eq_ erf_ erfc_ exp_ exp2_ expm1_ fix_ float_power_ floor_
+    floor_divide_ fmod_ frac_ ge_ greater_ greater_equal_ gt_ heaviside_ hypot_ index_add_
+    index_copy_ index_fill_ index_put_ le_ lerp_ less_ less_equal_ log_ log10_
     log1p_ log2_ logical_and_ logical_not_ logical_or_ logical_xor_ logit_ lt_ masked_fill_
-    masked_scatter_ mul_ multiply_ nan_to_num_ ne_ neg_ negative_ nextafter_ not_equal_ pow_
+    masked_scatter_ mul_ multiply_ nan_to_num_ ne_ neg_ negative_ not_equal_ pow_
     put_ rad2deg_ reciprocal_ relu_ remainder_ renorm_ round_ rsqrt_ scatter_ scatter_add_
     scatter_reduce_ sgn_ sigmoid_ sign_ sin_ sinc_ sinh_ sqrt_ square_ sub_ subtract_ tan_ tanh_
     tril_ triu_ true_divide_ trunc_ xlogy_
@@ -179,9 +179,14 @@ def view_in_place(name, function):
     """The method ``name``: the tensor itself becomes the view that ``function`` gives."""
 
     def method(self, *args, **kwargs):
-        if is_grad_enabled() and self.requires_grad and self.is_leaf:
+        if self.grad_fn is not None:
+            with enable_grad():  # else its history would end here
+                return _rebind(self, function(self, *args, **kwargs))
+        trained = self.requires_grad
+        if trained and is_grad_enabled():
             raise RuntimeError(f"{name}: a leaf tensor that requires grad is changed in place")
-        return _rebind(self, function(self, *args, **kwargs))
+        _rebind(self, function(self, *args, **kwargs))._requires_grad = trained
+        return self
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"``{name[:-1]}``; the tensor itself becomes that view."
@@ -217,14 +222,7 @@ def zero_(self):
 
 def fill_(self, value):
     """Write one value everywhere."""
-    if isinstance(value, Tensor):
-        if value.ndim:
-            raise RuntimeError(f"fill_: wants a number, got a tensor of {list(value.shape)}")
-        return _put(self, value, "fill_")
-    value = np.asarray(value)
-    if value.dtype.kind != "c":  # a complex step keeps its direction
-        value = value.astype(self.dtype)
-    return _put(self, value, "fill_")
+    return _put(self, scalar(value, self.dtype, "fill_"), "fill_")
 
 
 def copy_(self, other, non_blocking=False):
@@ -375,7 +373,7 @@ def fill_diagonal_(self, fill_value, wrap=False):
         )
     on = np.zeros(self.shape, bool)
     np.fill_diagonal(on, True, wrap)
-    setitem(self, Tensor(on), fill_value)
+    setitem(self, Tensor(on), scalar(fill_value, self.dtype, "fill_diagonal_"))
     return self
 
 

@@ -11,7 +11,7 @@ from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.deferred import Part, leaves_no_trace, may_wait
 from tinyconv.kernels import memory
 from tinyconv.kernels.addition import copied, over_rows
-from tinyconv.ops.common import axis, common_dtype, given
+from tinyconv.ops.common import axis, common_dtype, given, numpy_names
 from tinyconv.ops.shape import (
     Reshape,
     atleast_2d,
@@ -80,6 +80,7 @@ class Split(Function):
         return Cat.apply(*full, dim=ctx.dim)
 
 
+@numpy_names
 def cat(tensors, dim=0) -> Tensor:
     """Join tensors along ``dim``; all other sizes must be equal.
 
@@ -136,6 +137,7 @@ def _cat(tensors, dim, op):
 concat = concatenate = cat
 
 
+@numpy_names
 def stack(tensors, dim=0) -> Tensor:
     """Join tensors of one shape along a new axis."""
     tensors = _tensors(tensors, "stack")
@@ -171,9 +173,7 @@ def column_stack(tensors) -> Tensor:
 
 
 # -- taking apart ---------------------------------------------------------------------------------
-def split(
-    tensor, split_size_or_sections=None, dim=0, *, split_size=None
-) -> tuple[Tensor, ...]:
+def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None) -> tuple[Tensor, ...]:
     """Cut along ``dim`` into pieces of one size (the last may be smaller) or of given sizes; views.
 
     >>> import tinyconv as tc
@@ -279,6 +279,7 @@ vsplit = _split_along("vsplit", 0, 2)
 dsplit = _split_along("dsplit", 2, 3)
 
 
+@numpy_names
 def unbind(input, dim=0) -> tuple[Tensor, ...]:
     """The slices along ``dim``, as a tuple without that axis; views."""
     at = _cut_axis(input, dim, "unbind")

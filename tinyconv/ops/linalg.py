@@ -11,8 +11,11 @@ import numpy as np
 
 from tinyconv import kernels
 from tinyconv.autograd import Function, Tensor
-from tinyconv.ops.common import as_tensor, common_dtype
+from tinyconv.ops.common import as_tensor, common_dtype, quiet
 from tinyconv.ops.shape import expand, reshape, sum_to, transpose, unsqueeze
+
+#: a product with a vector is summed in blocks of this depth: float32 loses digits in a long chain
+_DEPTH = 1 << 12
 
 
 class Matmul(Function):
@@ -20,6 +23,8 @@ class Matmul(Function):
         ctx.save_for_backward(a, b)
         if a.dtype.kind in "biu":
             return np.matmul(a, b)
+        if a.shape[-1] >= 2 * _DEPTH and a.dtype == np.float32 and a.ndim == b.ndim == 2:
+            return _deep(a, b)
         return kernels.matmul.matmul(a, b)
 
     def backward(ctx, gy):
@@ -28,6 +33,21 @@ class Matmul(Function):
         ga = sum_to(Matmul.apply(gy, transpose(b, -1, -2)), a.shape) if need_a else None
         gb = sum_to(Matmul.apply(transpose(a, -1, -2), gy), b.shape) if need_b else None
         return ga, gb
+
+
+@quiet
+def _deep(a, b):
+    """a (M, K) @ b (K, N), both float32, for a large K."""
+    (M, K), N = a.shape, b.shape[1]
+    if M > 1 and N == 1:
+        return _deep(b.T, a.T).T
+    if M != 1 or (N != 1 and not b.flags.c_contiguous):  # the kernel has many short chains
+        return kernels.matmul.matmul(a, b)
+    blocks = K // _DEPTH
+    cut = blocks * _DEPTH
+    product = np.matmul if N == 1 else kernels.matmul.matmul
+    y = product(a[:, :cut].reshape(blocks, 1, _DEPTH), b[:cut].reshape(blocks, _DEPTH, N))
+    return (y.sum(0, np.float64) + product(a[:, cut:], b[cut:])).astype(a.dtype)
 
 
 class Linear(Function):

@@ -142,8 +142,7 @@ for _names, _make in (
     (inplace.VIEWS, inplace.view_in_place),
 ):
     for _name in _names.split():
-        if hasattr(Tensor, _name[:-1]):
-            setattr(Tensor, _name, _make(_name, getattr(Tensor, _name[:-1])))
+        setattr(Tensor, _name, _make(_name, getattr(Tensor, _name[:-1])))
 Tensor.T = property(lambda self: shape.permute(self, tuple(range(self.ndim))[::-1]))
 Tensor.mT = Tensor.mH = property(lambda self: shape.transpose(self, -1, -2))
 Tensor.H = property(rearrange.matrix_h)

@@ -7,8 +7,7 @@ goes to the elements that were picked. NaN counts as larger than every number.
 import numpy as np
 
 from tinyconv.autograd import Tensor
-from tinyconv.ops.arithmetic import where
-from tinyconv.ops.common import as_tensor, axis, float_tensor
+from tinyconv.ops.common import as_tensor, axis, float_tensor, numpy_names
 from tinyconv.ops.compare import isnan
 from tinyconv.ops.index import gather, getitem
 from tinyconv.ops.pairs import lerp
@@ -16,6 +15,7 @@ from tinyconv.ops.reduce import ValuesIndices, max, picked
 from tinyconv.ops.shape import flatten, permute, reshape
 
 
+@numpy_names
 def sort(input: Tensor, dim=-1, descending=False, *, stable=False) -> ValuesIndices:
     """The elements along ``dim`` in order, and where they were; equal ones keep their order.
 
@@ -30,6 +30,7 @@ def sort(input: Tensor, dim=-1, descending=False, *, stable=False) -> ValuesIndi
     return ValuesIndices(gather(x, axis(dim, x.ndim, "sort"), indices), indices)
 
 
+@numpy_names
 def argsort(input: Tensor, dim=-1, descending=False, *, stable=False) -> Tensor:
     """The indices that sort ``input`` along ``dim``."""
     return Tensor(_order(as_tensor(input, "argsort"), dim, descending, "argsort"))
@@ -52,6 +53,7 @@ def _order(x, dim, descending, op):
     return x.shape[at] - 1 - np.flip(found, at)
 
 
+@numpy_names
 def topk(input: Tensor, k, dim=-1, largest=True, sorted=True) -> ValuesIndices:
     """The ``k`` largest (or smallest) elements along ``dim`` in order, and where they are.
 
@@ -98,6 +100,7 @@ def _ranked(x, rank, dim, keepdim, op):
     return picked(x, dim, Tensor(order), keepdim, op)
 
 
+@numpy_names
 def median(input: Tensor, dim=None, keepdim=False) -> Tensor | ValuesIndices:
     """The middle value, the lower one of two; NaN if any is; with ``dim`` (values, indices).
 
@@ -137,6 +140,7 @@ def _middle_of_all(x, ignore, op):
     return max(getitem(x, same))
 
 
+@numpy_names
 def mode(input: Tensor, dim=-1, keepdim=False) -> ValuesIndices:
     """The most frequent value along ``dim``, the smallest of several, and its last place."""
     x = as_tensor(input, "mode")

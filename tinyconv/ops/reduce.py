@@ -12,7 +12,7 @@ import numpy as np
 from tinyconv.autograd import Function, Tensor
 from tinyconv.kernels.complex_step import analytic
 from tinyconv.ops.arithmetic import maximum, minimum, nothing, where
-from tinyconv.ops.common import as_tensor, axes, axis, float_tensor, quiet, sum_over
+from tinyconv.ops.common import as_tensor, axes, axis, float_tensor, numpy_names, quiet, sum_over
 from tinyconv.ops.compare import isnan
 from tinyconv.ops.index import gather
 from tinyconv.ops.pointwise import abs, exp, log, sign
@@ -33,21 +33,22 @@ class Amax(Function):
     """The largest (or smallest) value; equal ones share the gradient evenly; those that are NaN
     too if ``shared``, else NaN makes the gradient of its group NaN."""
 
-    @quiet
     def forward(ctx, x, dims, keepdim, sign, shared):
         ctx.shape, ctx.dims = x.shape, dims
         y = (x.real.max if sign > 0 else x.real.min)(dims, keepdims=True)
         best = x.real == y
         if shared:
             best |= (x.real != x.real) & (y != y)
-        ctx.save_for_backward((best / best.sum(dims, keepdims=True)).astype(x.dtype))
+        ctx.save_for_backward(best)
         if x.dtype.kind == "c":
             y = _first(x, best, dims).reshape(y.shape)
         return y if keepdim else y.reshape(_without(x.shape, dims))
 
+    @quiet
     def backward(ctx, gy):
-        (share,) = ctx.saved_tensors
-        return _widen(gy, ctx.shape, ctx.dims) * share
+        best = ctx.saved_tensors[0].array
+        share = best / best.sum(ctx.dims, keepdims=True)
+        return _widen(gy, ctx.shape, ctx.dims) * Tensor(share.astype(gy.dtype))
 
 
 class Norm(Function):
@@ -128,6 +129,7 @@ def summable(input, dtype, op) -> Tensor:
     return x.to(np.int64) if x.dtype.kind in "bui" else x
 
 
+@numpy_names
 def sum(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The sum over ``dim`` (all by default); integers and bools sum to int64.
 
@@ -139,6 +141,7 @@ def sum(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     return Sum.apply(x, axes(dim, x.ndim, "sum"), keepdim)
 
 
+@numpy_names
 def nansum(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The sum over ``dim``, NaN counted as 0."""
     x = summable(input, dtype, "nansum")
@@ -146,6 +149,7 @@ def nansum(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     return Sum.apply(x, axes(dim, x.ndim, "nansum"), keepdim)
 
 
+@numpy_names
 def mean(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The mean over ``dim`` (all by default) of a float tensor."""
     x = float_tensor(input if dtype is None else input.to(dtype), "mean")
@@ -154,12 +158,14 @@ def mean(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     return Sum.apply(x, dims, keepdim) / (count if count else float("nan"))
 
 
+@numpy_names
 def nanmean(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The mean over ``dim`` of what is not NaN."""
     x = float_tensor(input if dtype is None else input.to(dtype), "nanmean")
     return nansum(x, dim, keepdim) / sum(~isnan(x), dim, keepdim)
 
 
+@numpy_names
 def var(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=None) -> Tensor:
     """The variance over ``dim``, divided by the count less ``correction`` (1).
 
@@ -168,16 +174,19 @@ def var(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=Non
     return _var_mean(input, dim, unbiased, keepdim, correction, "var")[0]
 
 
+@numpy_names
 def std(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=None) -> Tensor:
     """The square root of ``var``; its derivative at 0 is 0."""
     return _std_mean(input, dim, unbiased, keepdim, correction, "std")[0]
 
 
+@numpy_names
 def var_mean(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=None) -> tuple:
     """(variance, mean) over ``dim``; arguments as in ``var``."""
     return _var_mean(input, dim, unbiased, keepdim, correction, "var_mean")
 
 
+@numpy_names
 def std_mean(input: Tensor, dim=None, unbiased=None, keepdim=False, *, correction=None) -> tuple:
     """(standard deviation, mean) over ``dim``; arguments as in ``var``."""
     return _std_mean(input, dim, unbiased, keepdim, correction, "std_mean")
@@ -210,16 +219,19 @@ def _centred(input, dim, unbiased, keepdim, correction, op):
     return x - middle, kept, dims, count if count > 0 else 0
 
 
+@numpy_names
 def amax(input: Tensor, dim=(), keepdim=False) -> Tensor:
     """The largest values over ``dim``; equal ones share the gradient evenly, NaN makes it NaN."""
     return _extreme(input, dim, keepdim, 1, "amax", False)
 
 
+@numpy_names
 def amin(input: Tensor, dim=(), keepdim=False) -> Tensor:
     """The smallest values over ``dim``; equal ones share the gradient evenly, NaN makes it NaN."""
     return _extreme(input, dim, keepdim, -1, "amin", False)
 
 
+@numpy_names
 def aminmax(input: Tensor, *, dim=None, keepdim=False) -> MinMax:
     """(min, max): ``amin`` and ``amax`` over one dim, or all."""
     smallest = _extreme(input, dim, keepdim, -1, "aminmax", False)
@@ -234,6 +246,7 @@ def _extreme(input, dim, keepdim, sign, op, shared=True):
     return Amax.apply(x, dims, keepdim, sign, shared)
 
 
+@numpy_names
 def max(input: Tensor, dim=None, keepdim=False, *, other=None) -> Tensor | ValuesIndices:
     """The largest value; with ``dim`` (values, indices); with a tensor, elementwise.
 
@@ -247,6 +260,7 @@ def max(input: Tensor, dim=None, keepdim=False, *, other=None) -> Tensor | Value
     return _max_or_min(input, dim if other is None else other, keepdim, maximum, 1, "max")
 
 
+@numpy_names
 def min(input: Tensor, dim=None, keepdim=False, *, other=None) -> Tensor | ValuesIndices:
     """The smallest value; with ``dim`` (values, indices); with a tensor, elementwise."""
     return _max_or_min(input, dim if other is None else other, keepdim, minimum, -1, "min")
@@ -272,11 +286,13 @@ def picked(input, dim, indices, keepdim, op) -> ValuesIndices:
     return ValuesIndices(values, indices)
 
 
+@numpy_names
 def argmax(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the first largest value, over ``dim`` or over all elements."""
     return _place(input, dim, keepdim, np.argmax, "argmax")
 
 
+@numpy_names
 def argmin(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """The index of the first smallest value, over ``dim`` or over all elements."""
     return _place(input, dim, keepdim, np.argmin, "argmin")
@@ -292,11 +308,13 @@ def _place(input, dim, keepdim, place, op):
     return Tensor(np.asarray(place(x.array.real, at, keepdims=keepdim)))
 
 
+@numpy_names
 def any(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether any element is not 0: a bool, of uint8 a uint8."""
     return _truth(input, dim, keepdim, np.any, "any")
 
 
+@numpy_names
 def all(input: Tensor, dim=None, keepdim=False) -> Tensor:
     """Whether all elements are not 0: a bool, of uint8 a uint8."""
     return _truth(input, dim, keepdim, np.all, "all")
@@ -308,6 +326,7 @@ def _truth(input, dim, keepdim, truth, op):
     return Tensor(np.asarray(y, np.uint8 if x.dtype == np.uint8 else bool))
 
 
+@numpy_names
 def count_nonzero(input: Tensor, *dims, dim=None) -> Tensor:
     """How many elements are not 0, over ``dim`` (all by default), int64."""
     dim = one_or_several(dims, dim)
@@ -346,6 +365,7 @@ def p_norm(input, p, dim, keepdim, dtype, op) -> Tensor:
     return y if keepdim else reshape(y, _without(x.shape, dims))
 
 
+@numpy_names
 def norm(input: Tensor, p="fro", dim=None, keepdim=False, dtype=None) -> Tensor:
     """(sum |x|^p)^(1/p) over ``dim`` (all by default); 'fro' is 2. As ``linalg.vector_norm``.
 
@@ -359,6 +379,7 @@ def norm(input: Tensor, p="fro", dim=None, keepdim=False, dtype=None) -> Tensor:
     return p_norm(input, p, dim, keepdim, dtype, "norm")
 
 
+@numpy_names
 def logsumexp(input: Tensor, dim, keepdim=False) -> Tensor:
     """log(sum(exp(x))) over ``dim``, without overflow; integers become floats."""
     x = as_tensor(input, "logsumexp")

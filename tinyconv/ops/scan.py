@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.ops.common import as_tensor, axis, float_tensor, quiet
+from tinyconv.ops.common import as_tensor, axis, float_tensor, numpy_names, quiet
 from tinyconv.ops.compare import logical_xor
 from tinyconv.ops.index import gather, getitem
 from tinyconv.ops.join import cat
@@ -139,6 +139,7 @@ def _logcumsumexp(x, dim):
     return y
 
 
+@numpy_names
 def cumsum(input: Tensor, dim, *, dtype=None) -> Tensor:
     """y[i] = x[0] + ... + x[i] along ``dim``; integers and bools sum to int64.
 
@@ -151,6 +152,7 @@ def cumsum(input: Tensor, dim, *, dtype=None) -> Tensor:
     return Cumsum.apply(x, at) if x.ndim else x.clone()
 
 
+@numpy_names
 def cumprod(input: Tensor, dim, *, dtype=None) -> Tensor:
     """y[i] = x[0] ... x[i] along ``dim``; integers and bools multiply to int64."""
     x = summable(input, dtype, "cumprod")
@@ -158,6 +160,7 @@ def cumprod(input: Tensor, dim, *, dtype=None) -> Tensor:
     return Cumprod.apply(x, at) if x.ndim else x.clone()
 
 
+@numpy_names
 def prod(input: Tensor, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """The product over ``dim`` (one of them; all by default); integers and bools to int64."""
     x = summable(input, dtype, "prod")

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyconv.autograd import Tensor
 from tinyconv.ops.arithmetic import where
-from tinyconv.ops.common import as_tensor, axis
+from tinyconv.ops.common import as_tensor, axis, given, scalar
 from tinyconv.ops.index import (
     Assign,
     GetItem,
@@ -32,15 +32,6 @@ def _same_dtype(input, source, op, name="source"):
         raise RuntimeError(
             f"{op}: {name} is {source.dtype}, the input {input.dtype}; they must be equal"
         )
-
-
-def _number(input, value, op, name="value"):
-    """``value``, a number or a 0-d tensor, as a 0-d tensor of the input's dtype."""
-    if not isinstance(value, Tensor):
-        return Tensor(np.asarray(value).astype(input.dtype))
-    if value.ndim:
-        raise RuntimeError(f"{op}: {name} must be a number or 0-d, got shape {list(value.shape)}")
-    return value.to(input.dtype)
 
 
 def _assign(input, source, index):
@@ -70,20 +61,13 @@ def scatter(input: Tensor, dim, index, src=None, *, value=None, reduce=None) -> 
     >>> tc.zeros(3).scatter(0, tc.tensor([2, 0]), tc.tensor([5.0, 7.0]))
     tensor([7., 0., 5.])
     """
-    src = value if src is None else src
-    if reduce is not None:
-        names = {"add": "sum", "multiply": "prod"}
-        if reduce not in names:
-            raise ValueError(f"scatter: reduce={reduce!r}; wants 'add', 'multiply' or None")
-        src = expand(_number(input, src, "scatter"), index.shape) if _is_number(src) else src
-        return _scatter(input, dim, index, src, "scatter", names[reduce])
-    if _is_number(src):
-        src = expand(_number(input, src, "scatter"), index.shape)
-    return _scatter(input, dim, index, src, "scatter")
-
-
-def _is_number(value):
-    return not isinstance(value, Tensor)
+    how = {None: None, "add": "sum", "multiply": "prod"}
+    if reduce not in how:
+        raise ValueError(f"scatter: reduce={reduce!r}; wants 'add', 'multiply' or None")
+    src = given("scatter", src, value)
+    if not isinstance(src, Tensor):
+        src = expand(scalar(src, input.dtype, "scatter"), index.shape)
+    return _scatter(input, dim, index, src, "scatter", how[reduce])
 
 
 def scatter_add(input: Tensor, dim, index, src) -> Tensor:
@@ -213,7 +197,7 @@ def index_fill(input: Tensor, dim, index, value) -> Tensor:
     """input with a number in all of the slices ``index`` of ``dim``."""
     at, index = _slices(input, dim, index, "index_fill")
     x = input if input.ndim else reshape(input, 1)
-    return reshape(_assign(x, _number(input, value, "index_fill"), index), input.shape)
+    return reshape(_assign(x, scalar(value, input.dtype, "index_fill"), index), input.shape)
 
 
 def index_put(input: Tensor, indices, values, accumulate=False) -> Tensor:
@@ -268,7 +252,7 @@ def _mask(input, mask, op):
 def masked_fill(input: Tensor, mask, value) -> Tensor:
     """``value`` (a number or 0-d) where ``mask`` (bool) holds, else input."""
     _mask(input, mask, "masked_fill")
-    return where(mask, _number(input, value, "masked_fill"), input)
+    return where(mask, scalar(value, input.dtype, "masked_fill"), input)
 
 
 def masked_scatter(input: Tensor, mask, source) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 from tinyconv.autograd import Function, Tensor
 from tinyconv.autograd.tensor import check_dtype
 from tinyconv.kernels.complex_step import joined
-from tinyconv.ops.common import as_tensor, axes, axis, sum_over
+from tinyconv.ops.common import as_tensor, axes, axis, numpy_names, sum_over
 
 
 class Expand(Function):
@@ -247,17 +247,19 @@ def one_or_several(dims, named=None):
     return dims if len(dims) > 1 else dims[0] if dims else named
 
 
+@numpy_names
 def squeeze(input: Tensor, *dims, dim=None) -> Tensor:
     """Drop axes of size 1: all of them, or those of ``dim`` (one or several) that have it."""
     dim = one_or_several(dims, dim)
     if dim is None or dim == ():
-        dims = range(input.ndim) if dim is None else ()
+        dropped = tuple(range(input.ndim)) if dim is None else ()
     else:
-        dims = axes(dim, input.ndim, "squeeze")
-    kept = tuple([n for i, n in enumerate(input.shape) if n != 1 or i not in dims])
+        dropped = axes(dim, input.ndim, "squeeze")
+    kept = tuple([n for i, n in enumerate(input.shape) if n != 1 or i not in dropped])
     return Reshape.apply(input, kept)
 
 
+@numpy_names
 def unsqueeze(input: Tensor, dim) -> Tensor:
     """Insert an axis of size 1 at ``dim``."""
     at = axis(dim, input.ndim + 1, "unsqueeze")

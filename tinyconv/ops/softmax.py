@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyconv.autograd import Function, Tensor
 from tinyconv.kernels.complex_step import analytic
-from tinyconv.ops.common import axis, float_tensor, quiet
+from tinyconv.ops.common import axis, float_tensor, numpy_names, quiet
 from tinyconv.ops.random import stream
 from tinyconv.ops.shape import reshape
 
@@ -55,6 +55,7 @@ def _peak(x, dim):
     return x.real.max(dim, keepdims=True, initial=-np.inf)
 
 
+@numpy_names
 def softmax(input: Tensor, dim, dtype=None) -> Tensor:
     """exp(x) / sum(exp(x)) along ``dim``, of x cast to ``dtype`` first.
 
@@ -67,6 +68,7 @@ def softmax(input: Tensor, dim, dtype=None) -> Tensor:
     return Softmax.apply(x, at) if x.ndim else reshape(Softmax.apply(reshape(x, 1), 0), ())
 
 
+@numpy_names
 def log_softmax(input: Tensor, dim, dtype=None) -> Tensor:
     """log(softmax(x)) along ``dim``, exact for small probabilities too."""
     x = float_tensor(input if dtype is None else input.to(dtype), "log_softmax")

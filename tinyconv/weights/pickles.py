@@ -45,7 +45,8 @@ _OTHER_TENSORS = (
     r"torch (\w+Storage|(complex|float|q?u?int)\d\w*)"
 )
 _MOST_STEPS = 10_000_000  # a state of ten thousand tensors takes one of them
-_PLAIN = (str, float, bytes, type(None))
+_LONGEST_KEY, _DEEPEST_KEY = 16, 3  # tuples
+_MOST_ALIKE = 64  # keys of one hash: -1 and -2 have the same, and so have tuples of them
 
 
 @dataclass(eq=False)
@@ -111,6 +112,7 @@ def read(file):
 class _Machine:
     def __init__(self):
         self.stack, self.marks, self.memo, self.names = [], [], {}, {}
+        self.tuples = {}  # hash -> those among the keys that have it
 
     def step(self, name, argument):
         """One instruction."""
@@ -217,7 +219,26 @@ class _Machine:
         if not isinstance(target, (dict, Unknown)):
             raise TypeError(f"sets an item of a {type(target).__name__}")
         if isinstance(target, dict):
-            target.update(_with_plain_keys(zip(pairs[::2], pairs[1::2], strict=True)))
+            target.update(zip(map(self.key, pairs[::2]), pairs[1::2], strict=True))
+
+    def key(self, value):
+        """The value, if it may be hashed: whoever wrote the file can have chosen tuples and long
+        numbers that all have the same hash, or such that take for ever."""
+        if not is_key(value, Unknown):
+            raise WeightsError(f"has a key of type {type(value).__name__}; {KEYS}")
+        if isinstance(value, tuple):
+            alike = self.tuples.setdefault(hash(value), [])
+            if value not in alike:
+                alike.append(value)
+            if len(alike) > _MOST_ALIKE:
+                raise WeightsError("has keys that are all hashed alike")
+        return value
+
+    def collection(self, kind, values=()):
+        """A set, or an ``OrderedDict``, which older files give its items at once."""
+        if kind is OrderedDict:
+            return kind((self.key(k), v) for k, v in values)
+        return kind(map(self.key, values))
 
     # -- names -------------------------------------------------------------------------
     def op_global(self, name):
@@ -235,8 +256,11 @@ class _Machine:
         function, arguments = self.take(2)
         if not isinstance(function, Unknown) or not isinstance(arguments, tuple):
             raise TypeError("calls what is no function")
-        build = _BUILDERS.get(function.name)
-        self.stack.append(Unknown(function.name) if build is None else build(*arguments))
+        if function.name in _COLLECTIONS:
+            value = self.collection(_COLLECTIONS[function.name], *arguments)
+        else:
+            value = _BUILDERS.get(function.name, lambda *_: Unknown(function.name))(*arguments)
+        self.stack.append(value)
 
     op_newobj = op_reduce
 
@@ -283,10 +307,18 @@ def _storage(identity):
     return Storage(STORAGES[name], key, numel, _checked_view(*view))
 
 
-def _with_plain_keys(pairs):
-    """Without keys that are no names: the hash of a nested tuple can take for ever, and long
-    numbers can be chosen so that all have the same."""
-    return ((k, v) for k, v in pairs if isinstance(k, _PLAIN) or _is_number(k))
+KEYS = "keys are texts, numbers below 2**63, dtypes, None and short tuples of them"
+
+
+def is_key(value, others=(), depth=_DEEPEST_KEY):
+    """Whether it is written and read as a key of a dict or member of a set: texts, numbers, None,
+    ``others``, and short tuples of them."""
+    if isinstance(value, tuple):
+        short = depth > 0 and len(value) <= _LONGEST_KEY
+        return short and all(is_key(v, others, depth - 1) for v in value)
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, (str, float, bytes, others))
 
 
 def _is_number(value):
@@ -332,18 +364,6 @@ def _typed(function, kind, arguments, *_):
     return build(*arguments)
 
 
-def _ordered(pairs=()):
-    """``OrderedDict``, which older files give its items at once."""
-    return OrderedDict(_with_plain_keys(pairs))
-
-
-def _collection(kind):
-    def build(values=()):
-        return kind(v for v in values if isinstance(v, _PLAIN) or _is_number(v))
-
-    return build
-
-
 def _encoded(text, coding):
     """How bytes are kept in the protocol that PyTorch writes."""
     if coding not in ("latin1", "latin-1"):
@@ -360,7 +380,6 @@ def _default_dict(*_):
 
 
 _BUILDERS = {
-    "collections OrderedDict": _ordered,
     "collections defaultdict": _default_dict,
     "torch._utils _rebuild_tensor": _tensor,
     "torch._utils _rebuild_tensor_v2": _tensor,
@@ -369,11 +388,13 @@ _BUILDERS = {
     "torch._tensor _rebuild_from_type_v2": _typed,
     "_codecs encode": _encoded,
     "torch Size": _size,
-    **{f"{m} {t.__name__}": _collection(t)
-       for m in ("builtins", "__builtin__") for t in (set, frozenset)},
-}  # fmt: skip
+}
+_COLLECTIONS = {
+    "collections OrderedDict": OrderedDict,
+    **{f"{m} {t.__name__}": t for m in ("builtins", "__builtin__") for t in (set, frozenset)},
+}
 _MODULES = ("torch", "torch.cuda", "torch.storage")
-_KNOWN = {*_BUILDERS, *_HARMLESS, *(f"{m} {s}" for m in _MODULES for s in STORAGES)}
+_KNOWN = {*_BUILDERS, *_COLLECTIONS, *_HARMLESS, *(f"{m} {s}" for m in _MODULES for s in STORAGES)}
 
 
 def _first_line(error):

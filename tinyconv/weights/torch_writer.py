@@ -15,6 +15,7 @@ import numpy as np
 from tinyconv.autograd import Tensor
 from tinyconv.nn import Parameter
 from tinyconv.ops.shape import device_type
+from tinyconv.weights.pickles import KEYS, is_key
 
 _FOLDER = "archive/"
 _HEADER = 30  # bytes in front of a member's name
@@ -24,14 +25,15 @@ _STORAGES = {
     "u1": "Byte", "b1": "Bool",
 }  # fmt: skip
 _BATCH = 1000  # entries that one instruction adds
+_DEEPEST = 200  # levels of lists and dicts within each other, that are written and read
 
 
 def write(file, value):
     """Write ``value`` to an open binary file.
 
     Raises:
-        TypeError: for what is no number, text, tensor, dtype or collection of them; before
-            anything is written.
+        TypeError: for what is no number, text, tensor, dtype or collection of them, or is nested
+            too deeply; before anything is written.
     """
     pickle = _Pickle(value)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -110,21 +112,24 @@ class _Pickle:
     def __init__(self, value):
         self.memo, self.kept = {}, []  # id -> place; what is kept so that no id comes twice
         found = {}
-        self._collect(value, found, set())
+        self._collect(value, found, set(), [])
         self.arrays = {key: _plain(array) for key, array in found.items()}
         self.storages, self.places = _laid_out(self.arrays.values())
         self.out = bytearray(b"\x80\x02")
         self.put(value, "")
         self.bytes = bytes(self.out + b".")
 
-    def _collect(self, value, found, seen):
-        """id -> array of all tensors and arrays in ``value``."""
+    def _collect(self, value, found, seen, path):
+        """id -> array of all tensors and arrays in ``value``; none is in a key or a set."""
+        if len(path) > _DEEPEST:
+            where = "".join(f"[{key!r}]" for key in path[:8])
+            raise TypeError(f"save: value{where}... is nested more than {_DEEPEST} deep")
         if isinstance(value, (Tensor, np.ndarray)):
             found[id(value)] = value.array if isinstance(value, Tensor) else value
         elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
             seen.add(id(value))
-            for v in value.values() if isinstance(value, dict) else value:
-                self._collect(v, found, seen)
+            for key, v in value.items() if isinstance(value, dict) else enumerate(value):
+                self._collect(v, found, seen, [*path, key])
 
     # -- one value -------------------------------------------------------------------------
     def put(self, value, path):
@@ -197,6 +202,7 @@ class _Pickle:
             self._tuple(value, path)
         elif isinstance(value, (set, frozenset)):
             kind = "set" if isinstance(value, set) else "frozenset"
+            self._check_keys(value, path)
             self._call("__builtin__", kind, list(value))
         elif isinstance(value, bytes):
             self._call("_codecs", "encode", value.decode("latin1"), "latin1")
@@ -212,7 +218,13 @@ class _Pickle:
         if not isinstance(value, dict):
             self._remember(value)
 
+    def _check_keys(self, keys, path):
+        for key in keys:
+            if not is_key(key, (np.generic, np.dtype, device_type)):
+                raise TypeError(f"save: value{path} has a key of type {type(key).__name__}; {KEYS}")
+
     def _dict(self, value, path):
+        self._check_keys(value, path)
         if isinstance(value, OrderedDict):
             self._call("collections", "OrderedDict")
         else:

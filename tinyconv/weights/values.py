@@ -41,6 +41,9 @@ def read(content):
         raise WeightsError("its lists and dicts are nested too deeply") from None
 
 
+_MADE = (dict, list, tuple, set, frozenset, TensorView, Unknown)
+
+
 class _Builder:
     """Turns what was read into what was meant; what was one object stays one."""
 
@@ -49,7 +52,7 @@ class _Builder:
         self.storages, self.done = {}, {}
 
     def built(self, value):
-        if isinstance(value, (dict, list, tuple, TensorView, Unknown)):
+        if isinstance(value, _MADE):
             if id(value) not in self.done:
                 # beside what was read, so that its id is not taken again
                 self.done[id(value)] = self._build(value), value
@@ -61,11 +64,15 @@ class _Builder:
             return self._tensor(value)
         if isinstance(value, Unknown):
             return _named(value)
-        if isinstance(value, tuple):
-            return tuple(self.built(v) for v in value)
+        if isinstance(value, (tuple, set, frozenset)):
+            return type(value)(self.built(v) for v in value)
         self.done[id(value)] = value, value  # it may hold itself
-        for key, v in value.items() if isinstance(value, dict) else enumerate(value):
-            value[key] = self.built(v)
+        if isinstance(value, list):
+            value[:] = [self.built(v) for v in value]
+        else:
+            items = [(self.built(k), self.built(v)) for k, v in value.items()]
+            value.clear()
+            value.update(items)
         return value
 
     def _tensor(self, found):

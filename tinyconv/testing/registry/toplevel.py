@@ -12,7 +12,8 @@ register(
     "normalisation at the top level",
     *spelled(
         "tc.batch_norm(x, w, b, None, None, True, 0.1, 0.1, False)",
-        "tc.batch_norm(x, w, b, b.detach() * 1, w.detach() * 1, False, 0.1, 0.1)",
+        "tc.batch_norm(x, w, b, tc.zeros(4, dtype=x.dtype), tc.ones(4, dtype=x.dtype), False, 0.1,"
+        " 0.1)",
         "tc.instance_norm(x, w, b, None, None, True, 0.1, 0.1, False)",
         "tc.layer_norm(x, (3,), b[:3], w[1:], 0.1)", "tc.group_norm(x, 2, w, b, 0.1)",
         x=_SIGNALS, w=_CHANNELS, b=_CHANNELS,
