@@ -911,3 +911,121 @@ def test_the_last_layer_taken_off_renumbers(lib):
     del front[-1]
     assert list(front.state_dict()) == ["0.weight", "0.bias"] and len(front) == 2
     assert front(lib.torch.ones(1, 2)).shape == (1, 3)
+
+
+# -- scaffolding ----------------------------------------------------------------------------------
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PyTorch's, about torch.cuda.amp
+def test_mixed_precision_that_is_switched_off(lib):
+    torch, net = lib.torch, make_net(lib.nn)
+    old, new = (importlib.import_module(f"{torch.__name__}.{at}") for at in ("cuda.amp", "amp"))
+    optimizer = lib.optim.SGD(net.parameters(), lr=0.1)
+    x, y = make_set(torch)
+    scalers = new.GradScaler("cuda", enabled=False), old.GradScaler(enabled=False)
+    contexts = torch.autocast("cuda", enabled=False), old.autocast(enabled=False)
+    for scaler, context in zip(scalers, contexts):
+        before = net[0].weight.detach().clone()
+        with context:
+            loss = lib.F.cross_entropy(net(x), y)
+        assert scaler.scale(loss) is loss and loss.dtype == torch.float32
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        assert not torch.equal(before, net[0].weight)
+        assert scaler.state_dict() == {} and scaler.get_scale() == 1 and not scaler.is_enabled()
+        scaler.load_state_dict({})
+    assert new.autocast("cpu", enabled=False)(lambda: torch.is_autocast_enabled())() is False
+
+
+def test_mixed_precision_that_is_asked_for_warns(lib):
+    torch = lib.torch
+    amp = importlib.import_module(f"{torch.__name__}.amp")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.warns(UserWarning):
+        scaler = amp.GradScaler("cuda")
+    with pytest.warns(UserWarning), torch.autocast("cuda"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    assert not scaler.is_enabled()
+
+
+def test_wrapped_networks(lib):
+    torch, nn = lib.torch, lib.nn
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    net, x = make_net(nn).eval(), torch.randn(2, 3, 8, 8)
+    wrapped = nn.DataParallel(net, device_ids=[0, 1])
+    assert wrapped.module is net and torch.equal(wrapped(x), net(x))
+    assert all(key.startswith("module.") for key in wrapped.state_dict())
+    assert isinstance(wrapped, torch.nn.parallel.DataParallel)
+    keys = net.load_state_dict(wrapped.state_dict(), strict=False)
+    assert repr(keys).startswith("_IncompatibleKeys(missing_keys=['0.weight', '1.weight'")
+
+    class Marked(nn.Module):
+        @torch.jit.ignore
+        def shown(self):
+            return "shown"
+
+        @torch.jit.unused
+        def forward(self, x):
+            return x if torch.jit.is_scripting() else x + 1
+
+        @torch.jit.export
+        def parts(self):
+            return self.shown()
+
+    assert Marked()(torch.ones(1)).item() == 2 and Marked().parts() == "shown"
+    ignored = torch.jit.ignore(drop=False)(lambda: 3)
+    assert ignored() == 3 and callable(torch.compile(make_net(nn), disable=True))
+
+
+def test_switches_of_the_whole_library(lib):
+    torch = lib.torch
+    torch.use_deterministic_algorithms(True)
+    assert torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    torch.set_float32_matmul_precision("highest")
+    assert torch.get_float32_matmul_precision() == "highest"
+    torch.set_default_device("cpu")
+    assert torch.get_default_device() == torch.device("cpu")
+    if torch is not importlib.import_module("tinyconv"):
+        torch.set_default_device(None)
+    torch.random.manual_seed(3)
+    with torch.random.fork_rng():
+        inside = torch.rand(3)
+    assert torch.equal(inside, torch.rand(3)) and torch.random.initial_seed() == 3
+    if not torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        assert torch.cuda.device_count() == 0 == torch.cuda.max_memory_allocated()
+    assert torch.backends.mps.is_available() in (True, False)
+
+
+def test_devices_that_are_only_named(lib):
+    torch = lib.torch
+    first, second = torch.device("cuda:0"), torch.device("cuda", 1)
+    assert (first.type, first.index, str(second)) == ("cuda", 0, "cuda:1") and first != second
+    assert repr(first) == "device(type='cuda', index=0)" and torch.device(first) == first
+    assert torch.device("cuda") != torch.device("cpu") == torch.ones(1).device
+    with torch.device("cpu"):
+        assert torch.ones(2).device.type == "cpu"
+    with pytest.raises(RuntimeError, match="device"):
+        torch.device("toaster")
+    if not torch.cuda.is_available():
+        with pytest.raises((RuntimeError, AssertionError)):
+            torch.ones(1).to(first)
+
+
+def test_more_addresses_of_names(lib):
+    torch, nn = lib.torch, lib.nn
+
+    def at(address):
+        return importlib.import_module(f"{torch.__name__}.{address}")
+
+    assert at("nn.modules").Module is nn.Module and nn.modules.utils._pair(3) == (3, 3)
+    assert at("nn.utils.clip_grad").clip_grad_norm_ is nn.utils.clip_grad_norm_
+    assert at("nn.utils.convert_parameters").parameters_to_vector
+    assert at("nn.parallel").DataParallel is nn.DataParallel
+    assert at("nn.modules.container").Sequential is nn.Sequential
+    assert at("types").Device and at("nn.common_types")._size_2_t
+    assert at("random").fork_rng and at("jit").Final

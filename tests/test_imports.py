@@ -12,12 +12,14 @@ import tinyconv
 
 ROOT = Path(tinyconv.__file__).parent
 FLOORS = {
-    "kernels": 1, "names": 1, "absent": 1, "autograd": 2, "ops": 3, "nn": 4, "optim": 4, "data": 4,
-    "testing": 4,
+    "kernels": 1, "names": 1, "absent": 1, "amp": 1, "jit": 1, "autograd": 2, "ops": 3, "nn": 4,
+    "optim": 4, "data": 4, "random": 4, "switches": 4, "testing": 4,
     "models": 5, "toplevel": 5, "weights": 5, "onnx": 5, "train": 6, "viz": 6, "cli": 7,
 }  # fmt: skip
 #: only re-export names of other floors, or hold one constant
-FACADES = {"utils", "cuda", "linalg", "backends", "serialization", "__init__", "__main__"}
+FACADES = {
+    "utils", "cuda", "linalg", "backends", "serialization", "types", "__init__", "__main__",
+}  # fmt: skip
 
 
 def _python(script, **environment):
@@ -128,10 +130,11 @@ def test_the_public_names_are_there():
     [
         (tinyconv, "float16", "computes in float32 and float64"),
         (tinyconv, "hub", "loads no models over the network"),
-        (tinyconv.nn, "DataParallel", "distributes no training"),
-        (tinyconv.nn, "parallel", "distributes no training"),
+        (tinyconv.nn, "SyncBatchNorm", "distributes no training"),
+        (tinyconv.nn.parallel, "DistributedDataParallel", "distributes no training"),
         (tinyconv.utils, "tensorboard", "writes no logs for TensorBoard"),
-        (tinyconv.cuda, "amp", "on the CPU only"),
+        (tinyconv.cuda, "Stream", "on the CPU only"),
+        (tinyconv.jit, "script", "runs Python as it stands"),
         (tinyconv.nn, "Foo", "module 'tinyconv.nn' has no attribute 'Foo'"),
     ],
 )

@@ -452,8 +452,15 @@ for _name in _inplace.FUNCTIONS.split():
     globals()[_name] = getattr(Tensor, _name)
 
 #: loaded when they are first looked at, so that ``import tinyconv`` stays short
-_LATER = ("models", "onnx", "weights")
-_FUNCTIONS_LATER = {"load": "serialization", "save": "serialization"}
+_LATER = ("amp", "jit", "models", "onnx", "random", "types", "weights")
+_FUNCTIONS_LATER = {
+    "load": "serialization", "save": "serialization",
+    "autocast": "amp", "is_autocast_enabled": "amp",
+    "are_deterministic_algorithms_enabled": "switches", "compile": "switches",
+    "get_default_device": "switches", "get_float32_matmul_precision": "switches",
+    "set_default_device": "switches", "set_float32_matmul_precision": "switches",
+    "use_deterministic_algorithms": "switches",
+}  # fmt: skip
 
 __all__ = [*_LATER, *_FUNCTIONS_LATER, *[name for name in globals() if not name.startswith("_")]]
 

@@ -14,17 +14,17 @@ _REASONS = {
         complex32 complex64 complex128 chalf cfloat cdouble view_as_real view_as_complex real imag
         polar""",
     "tinyconv does no mixed precision, for CPUs gain nothing by it: leave {name} out":
-        "amp autocast set_autocast_enabled is_autocast_enabled",
+        "set_autocast_enabled set_autocast_dtype",
     "tinyconv's integers are signed, or uint8: there is no {name}": "uint16 uint32 uint64",
     "tinyconv's tensors are dense, there is no {name}":
         "sparse sparse_coo_tensor sparse_coo sparse_csr sparse_csr_tensor strided nested",
     "tinyconv's numbers are not quantized, there is no {name}":
         "quantize_per_tensor quantize_per_channel quantization ao qint8 quint8 qint32",
-    _EAGER: "jit compile fx export _dynamo dynamo inductor cuda_graphs vmap func",
+    _EAGER: """fx export _dynamo dynamo inductor cuda_graphs vmap func script trace script_method
+        ScriptModule freeze""",
     _CPU: "mps xpu hpu xla mtia",
     "tinyconv distributes no training by itself, there is no {name}":
-        """distributed parallel DataParallel DistributedDataParallel SyncBatchNorm
-        DistributedSampler""",
+        "distributed DistributedDataParallel SyncBatchNorm DistributedSampler",
     "tinyconv writes no logs for TensorBoard: tinyconv.viz draws curves": "tensorboard",
     "tinyconv has no Fourier transforms: use numpy.fft on x.numpy()": "fft stft istft",
     "tinyconv has no {name}; numpy.random and scipy.stats draw from distributions": "distributions",

@@ -47,6 +47,14 @@ def test_a_shallow_copy_shares_the_members_and_not_the_tables():
     assert [name for name, _ in other.named_parameters()] == ["weight", "extra"]
 
 
+def test_a_shallow_copy_has_hooks_of_its_own():
+    net, calls = nn.Linear(2, 3), []
+    net.register_state_dict_post_hook(lambda *_: calls.append("first"))
+    copy.copy(net).register_state_dict_post_hook(lambda *_: calls.append("second"))
+    net.state_dict()
+    assert calls == ["first"]
+
+
 def test_tables_read_as_dicts_and_a_name_is_in_one_of_them():
     net = nn.Linear(2, 3)
     assert net._parameters.copy() == dict(net.named_parameters())

@@ -443,6 +443,44 @@ def test_assigning_a_state_takes_its_tensors():
         net.load_state_dict({"weight": tc.ones(2, 2), "bias": tc.ones(3)}, assign=True)
 
 
+def test_a_state_that_cannot_be_assigned_changes_nothing():
+    net = nn.Linear(2, 1)
+    weight, state = net.weight, {"weight": tc.ones(1, 2), "bias": tc.ones(1, dtype=tc.int64)}
+    with pytest.raises(RuntimeError, match="only floating point"):
+        net.load_state_dict(state, assign=True)
+    assert net.weight is weight
+
+
+def test_read_only_and_expanded_targets_are_told_and_nothing_is_loaded():
+    net = nn.Linear(2, 3)
+    net.bias = nn.Parameter(tc.zeros(1).expand(3))
+    net.bias.data = tc.zeros(1).expand(3)
+    before, state = net.weight.tolist(), {"weight": tc.ones(3, 2), "bias": tc.ones(3)}
+    with pytest.raises(RuntimeError, match=r"(?s)nothing was loaded.*read-only.*\n  bias \[3\]"):
+        net.load_state_dict(state)
+    assert net.weight.tolist() == before
+    net.load_state_dict(state, assign=True)
+    assert net.bias.tolist() == [1, 1, 1]
+
+
+def test_load_hooks_may_report():
+    net = nn.Linear(2, 2)
+
+    def report(module, state, prefix, metadata, strict, missing, unexpected, errors):
+        missing.append("scale")
+        unexpected.append("shift")
+        if "weight" not in state:
+            errors.append("the file is of version 1")
+
+    net.register_load_state_dict_pre_hook(report)
+    state = net.state_dict()
+    assert net.load_state_dict(state, strict=False) == (["scale"], ["shift"])
+    with pytest.raises(RuntimeError, match=r"(?s)missing:\n  scale\nunexpected:\n  shift"):
+        net.load_state_dict(state)
+    with pytest.raises(RuntimeError, match="the file is of version 1"):
+        net.load_state_dict({}, strict=False)
+
+
 def test_load_hooks_may_rename():
     net, order = nn.Sequential(nn.Linear(2, 2)), []
 
@@ -473,6 +511,18 @@ def test_lists_are_changed_as_lists_are():
     named = nn.Sequential(OrderedDict(x=a, y=b, z=c))
     del named[1]
     assert list(named._modules) == ["0", "1"] and list(named) == [a, c]  # as in PyTorch
+
+
+def test_adding_to_a_slice_loses_no_module():
+    a, b, c = nn.ReLU(), nn.Tanh(), nn.Sigmoid()
+    net = nn.Sequential(a, b)
+    joined = net[1:] + nn.Sequential(c)
+    assert list(joined) == [b, c] and list(joined._modules) == ["0", "1"]  # as in PyTorch
+    longer = net[1:]
+    longer += [c]
+    for part in (net[1:].append(c), longer):
+        assert list(part) == [b, c] and list(part._modules) == ["1", "2"]
+    assert list(net) == [a, b]
 
 
 def test_lists_and_dicts_of_parameters():

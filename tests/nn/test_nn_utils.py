@@ -69,3 +69,12 @@ def test_parameters_as_one_vector_and_back():
     assert net.bias.tolist() == [6, 7]
     with pytest.raises(TypeError, match="wants a Tensor, got list"):
         utils.vector_to_parameters([1.0], net.parameters())
+
+
+@pytest.mark.parametrize("clip", [utils.clip_grad_norm_, utils.clip_grad_value_])
+def test_a_gradient_that_cannot_be_written_stops_all(clip):
+    a, b = nn.Parameter(tc.zeros(2)), nn.Parameter(tc.zeros(2))
+    a.grad, b.grad = tc.full((2,), 9.0), tc.full((1,), 9.0).expand(2)
+    with pytest.raises(RuntimeError, match=f"{clip.__name__[:9]}.*: gradient 1 .*read-only"):
+        clip([a, b], 1.0)
+    assert a.grad.tolist() == [9, 9]

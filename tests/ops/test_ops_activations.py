@@ -194,3 +194,8 @@ def test_where_the_slope_is_0_an_infinite_cotangent_is_too(name):
         assert g[0] == 0 and np.isnan(g[1])
     else:
         assert g.tolist() == [0, 0]
+
+
+def test_celu_of_a_negative_alpha_does_not_overflow():
+    y = F.celu(tc.tensor([-20.0, -0.5, 3.0]), alpha=-1.0)
+    np.testing.assert_allclose(y.numpy(), [-math.expm1(20), -math.expm1(0.5), 3], rtol=1e-6)

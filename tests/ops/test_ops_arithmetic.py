@@ -391,3 +391,25 @@ def test_numpy_numbers_are_numbers():
     assert (tc.ones(2) * np.float64(2.5)).dtype == np.float32
     assert (tc.ones(2) * np.int64(2)).dtype == np.float32
     assert (np.float64(2.5) * tc.ones(2)).dtype == np.float32
+
+
+def test_the_smallest_integer_divides_toward_zero():
+    a = tc.tensor([-128, -128, 127, -7, 7, -6], dtype=tc.int8)
+    b = tc.tensor([2, 3, -2, 2, -2, 3], dtype=tc.int8)
+    assert tc.div(a, b, rounding_mode="trunc").tolist() == [-64, -42, -63, -3, -3, -2]
+    assert tc.div(a, b, rounding_mode="trunc").dtype == np.int8
+    assert tc.div(a[:2], 2, rounding_mode="trunc").tolist() == [-64, -64]
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        lambda x: tc.clamp(x, "0"), lambda x: x.clamp(max=[1]), lambda x: tc.clamp(x, x, "1"),
+        lambda x: tc.where(x > 0, x, "3"), lambda x: tc.add(x, None),
+        lambda x: tc.maximum(x, np.str_("a")),
+    ],
+)  # fmt: skip
+def test_operands_that_are_no_numbers(op):
+    with pytest.raises(TypeError, match="number|wants a Tensor|must be a Tensor") as raised:
+        op(tc.ones(2))
+    assert raised.type is TypeError

@@ -218,8 +218,8 @@ def test_types_by_name():
 
 @pytest.mark.parametrize("name, words", [
     ("float16", "float32 and float64"), ("complex64", "float32 and float64"),
-    ("sparse", "tensors are dense"), ("jit", "compiles its own kernels"),
-    ("amp", "mixed precision"), ("distributed", "distributed"),
+    ("sparse", "tensors are dense"), ("fx", "compiles its own kernels"),
+    ("set_autocast_enabled", "mixed precision"), ("distributed", "distributed"),
     ("fft", "numpy.fft"), ("nonsense", "no attribute 'nonsense'"),
 ])  # fmt: skip
 def test_what_is_left_out_says_why(name, words):

@@ -187,3 +187,10 @@ def test_places_of_what_is_not_zero():
 def test_errors(call, error, words):
     with pytest.raises(error, match=words):
         call(tc.ones(2, 3, 4))
+
+
+def test_take_along_dim_of_numbers():
+    x = tc.tensor(3.0)
+    assert x.take_along_dim(tc.tensor(-1), 0).tolist() == 3
+    with pytest.raises(IndexError, match="take_along_dim: indices run from 1 to 1"):
+        x.take_along_dim(tc.tensor(1), 0)

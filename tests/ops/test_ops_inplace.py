@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyconv as tc
+import tinyconv.nn.functional as F
 from tinyconv.ops.inplace import NAMES, is_seen
 
 
@@ -441,7 +442,7 @@ _ARGUMENTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES.split() if hasattr(tc.Tensor, n)])
+@pytest.mark.parametrize("name", NAMES.split())
 def test_each_name_is_the_op_without_the_underscore(name):
     values, op = tc.tensor([[0.1, 0.9, 0.5], [0.7, 0.3, 0.2]]), getattr(tc.Tensor, name[:-1])
     arguments = _ARGUMENTS.get(name[:-1], ())
@@ -472,3 +473,83 @@ def test_each_name_is_the_op_without_the_underscore(name):
             (expected,) = tc.autograd.grad(wanted.sum(), leaf)
         (g,) = tc.autograd.grad(changed.sum(), leaf)
         np.testing.assert_allclose(g.numpy(), getattr(expected, "array", expected))
+
+
+@pytest.mark.parametrize("act", [F.relu, F.hardswish, tc.nn.ReLU6(inplace=True)])
+def test_inplace_true_changes_what_the_shortcut_reads(act):
+    options = {} if isinstance(act, tc.nn.Module) else {"inplace": True}
+    w = tc.tensor([1.0, -5.0, 8.0], requires_grad=True)
+    x = w * 1
+    shortcut = x
+    y = act(x, **options)
+    assert y is x
+    plain = act(w.detach().clone(), **options)
+    (shortcut + y).sum().backward()
+    assert x.tolist() == plain.tolist() and w.grad[1] == 0
+
+
+def test_inplace_true_leaves_what_others_look_at():
+    w = tc.tensor([1.0, -5.0], requires_grad=True)
+    x = w * 1
+    view = x[:]
+    y = F.relu(x, inplace=True)
+    assert y is not x and view.tolist() == x.tolist() == [1, -5] and y.tolist() == [1, 0]
+    assert F.relu(w, inplace=True) is not w and w.tolist() == [1, -5]
+
+
+def test_inplace_true_writes_where_nothing_is_recorded():
+    x = tc.tensor([[1.0, -5.0], [-1.0, 2.0]])
+    row = x[1]
+    assert F.relu(row, inplace=True) is row and x.tolist() == [[1, -5], [0, 2]]
+
+
+# -- views in place, and numbers to write -----------------------------------------------------
+def test_a_view_in_place_without_recording_leaves_a_parameter_trained():
+    w = tc.ones(2, 3, requires_grad=True)
+    with tc.no_grad():
+        w.t_()
+    assert w.shape == (3, 2) and w.requires_grad and w.is_leaf
+    (w * 2).sum().backward()
+    assert w.grad.tolist() == [[2, 2]] * 3
+
+
+def test_a_view_in_place_without_recording_keeps_the_history():
+    x = tc.ones(1, 2, requires_grad=True)
+    y = x * 3
+    with tc.no_grad():
+        y.squeeze_()
+    assert y.shape == (2,)
+    y.sum().backward()
+    assert x.grad.tolist() == [[3, 3]]
+
+
+@pytest.mark.parametrize("value", [None, "3", [1, 2], np.ones(1), object()])
+def test_only_numbers_are_filled_in(value):
+    x, places = tc.zeros(3, 3), tc.tensor([1])
+    for fill in (
+        lambda: x.fill_(value),
+        lambda: x.fill_diagonal_(value),
+        lambda: x.masked_fill(x > 0, value),
+        lambda: x.masked_fill_(x > 0, value),
+        lambda: x.index_fill(0, places, value),
+        lambda: x.scatter(0, places[None], value),
+        lambda: x.scatter(0, places[None], value=value),
+    ):
+        with pytest.raises(TypeError, match="must be a number or a 0-d tensor|missing"):
+            fill()
+    assert not x.any()
+
+
+def test_windows_that_share_memory_are_not_written_into():
+    x = tc.zeros(5)
+    windows = x.unfold(0, 3, 1)
+    with pytest.raises(RuntimeError, match="add_: elements of the tensor share their memory"):
+        windows.add_(1)
+    with pytest.raises(RuntimeError, match="item assignment: elements .* share their memory"):
+        windows[1:] = tc.ones(3)
+    assert not x.any()
+    windows[:, 0] = tc.tensor([1.0, 2.0, 3.0])  # these do not
+    x.unfold(0, 2, 2).add_(1)
+    x[::2].mul_(2)
+    assert x.tolist() == [4, 3, 8, 1, 0]
+    assert windows.fill_(7).tolist() == [[7] * 3] * 3  # one number does no harm

@@ -122,3 +122,27 @@ def test_gradient_of_linear_where_a_part_is_used(used, rng):
     wanted = slopes(lambda x, w, b: x @ w.t() + b)
     for found, other in zip(slopes(tc.nn.functional.linear), wanted):
         np.testing.assert_allclose(found.numpy(), other.numpy(), rtol=1e-12, atol=1e-12)
+
+
+# -- long sums ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "op, shapes",
+    [
+        (tc.dot, ((300_001,), (300_001,))), (tc.inner, ((300_001,), (300_001,))),
+        (tc.mv, ((3, 300_001), (300_001,))), (tc.matmul, ((300_001,), (300_001, 3))),
+        (tc.mm, ((1, 300_001), (300_001, 1))), (lambda a, b: a.T @ b, ((300_001, 3), (300_001,))),
+        (lambda a, b: tc.tensordot(a, b, 2), ((3, 100_001), (3, 100_001))),
+        (lambda a, b: tc.einsum("ij,ij->", a, b), ((3, 100_001), (3, 100_001))),
+    ],
+)  # fmt: skip
+def test_long_products_with_a_vector_keep_their_digits(op, shapes):
+    a, b = (tc.tensor(uniform(s, 0, 1, seed=i), dtype=tc.float32) for i, s in enumerate(shapes))
+    wanted = op(a.double(), b.double()).numpy()
+    y = op(a, b)
+    assert y.dtype == np.float32 and y.shape == wanted.shape
+    np.testing.assert_allclose(y.numpy(), wanted, rtol=1e-6)
+
+
+def test_long_products_with_a_vector_that_overflow():
+    a = tc.full((20_000,), 1e38)
+    assert (a @ tc.ones(20_000)).item() == np.inf

@@ -66,3 +66,11 @@ def test_there_is_no_gpu():
         tc.cuda.Stream  # noqa: B018
     with pytest.raises(RuntimeError, match="CPU only; got device 'cuda:0'"):
         tc.zeros(2).to("cuda:0")
+
+
+@pytest.mark.parametrize("option", [{"precision": "x"}, {"edgeitems": -1}, {"linewidth": 2.5}])
+def test_options_are_checked_at_the_door(option):
+    (name,) = option
+    with pytest.raises(TypeError, match=f"set_printoptions: {name}=.* must be a whole number"):
+        tc.set_printoptions(profile="short", **option)
+    assert repr(tc.tensor([0.125])) == "tensor([0.1250])"

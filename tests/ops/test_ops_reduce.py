@@ -165,3 +165,10 @@ def test_axes_that_are_not_there_are_refused_by_name():
         x.sum(1.5)
     with pytest.raises(TypeError, match="mean: wants a float32 or float64"):
         tc.tensor([1, 2]).mean()
+
+
+def test_roots_of_squares_that_float32_does_not_hold():
+    large, small = tc.tensor([1e38, -1e38, 1e38, -1e38]), tc.full((2, 4), 1e-30)
+    np.testing.assert_allclose(large.std().item(), 2e38 / 3**0.5, rtol=1e-6)
+    np.testing.assert_allclose(small.norm(dim=1).numpy(), 2e-30, rtol=1e-6)
+    assert tc.tensor([tc.inf, 1.0]).norm().item() == tc.inf and tc.zeros(3).norm().item() == 0

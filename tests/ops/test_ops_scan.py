@@ -93,3 +93,8 @@ def test_diff():
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call(tc.ones(2, 3))
+
+
+def test_a_long_logcumsumexp_keeps_its_digits():
+    y = tc.logcumsumexp(tc.ones(300_000), 0)
+    np.testing.assert_allclose(y[-1].item(), 1 + math.log(300_000), rtol=1e-6)

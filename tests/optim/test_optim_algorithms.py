@@ -216,6 +216,16 @@ def test_a_gradient_of_another_shape_moves_no_parameter():
     assert a.tolist() == b.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "Adagrad"])
+def test_a_parameter_that_cannot_be_written_stops_all(kind):
+    a, b = tc.zeros(2, requires_grad=True), tc.zeros(1).expand(2).requires_grad_()
+    optimiser = getattr(optim, kind)([a, b], lr=0.5)
+    a.grad, b.grad = tc.ones(2), tc.ones(2)
+    with pytest.raises(RuntimeError, match=f"{kind}: .*read-only or expanded"):
+        optimiser.step()
+    assert a.tolist() == [0, 0]
+
+
 def test_how_an_optimiser_prints():
     text = repr(optim.SGD([Parameter(tc.ones(1))], lr=0.5))
     assert text.startswith("SGD (\nParameter Group 0\n") and "    lr: 0.5" in text

@@ -87,6 +87,12 @@ def test_update_bn_takes_the_mean_over_all_batches():
     update_bn([], nn.Linear(1, 1))  # nothing to do
 
 
+def test_update_bn_knows_batch_norms_of_any_axes():
+    norm = nn.BatchNorm3d(2)
+    update_bn([tc.full((3, 2, 2, 2, 2), 4.0), tc.full((3, 2, 2, 2, 2), 6.0)], norm)
+    assert norm.running_mean.tolist() == [5, 5] and norm.momentum == 0.1
+
+
 @pytest.mark.parametrize("strategy", ["linear", "cos"])
 def test_swalr_goes_from_the_current_rate_to_its_own(strategy):
     optimiser = optim.SGD([nn.Parameter(tc.ones(1))], lr=1.0)

@@ -353,3 +353,56 @@ def test_what_is_refused(call, error, words):
     optimiser = sgd(momentum=0.9)
     with pytest.raises(error, match=words):
         call(optimiser)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: schedules.LambdaLR(o, lambda t: 0.5),
+        lambda o: schedules.CyclicLR(o, 0.1, 1.0, cycle_momentum=False),
+        lambda o: schedules.CosineAnnealingWarmRestarts(o, 2),
+        lambda o: schedules.ReduceLROnPlateau(o, patience=0, min_lr=[0.1]),
+    ],
+)
+def test_a_group_that_came_later_is_told_and_nothing_is_done(make):
+    optimiser = sgd(momentum=0.9)
+    scheduler = make(optimiser)
+    optimiser.add_param_group({"params": [tc.nn.Parameter(tc.ones(1))], "lr": 3.0})
+    optimiser.step()
+    before = [dict(group) for group in optimiser.param_groups], scheduler.state_dict()["last_epoch"]
+    metric = [math.inf] if isinstance(scheduler, schedules.ReduceLROnPlateau) else []
+    with pytest.raises(ValueError, match="made for 1 parameter group.*, the optimiser has 2"):
+        scheduler.step(*metric)
+    after = [dict(group) for group in optimiser.param_groups], scheduler.state_dict()["last_epoch"]
+    assert [g["lr"] for g in before[0]] == [g["lr"] for g in after[0]] and before[1] == after[1]
+
+
+def test_a_plateau_with_one_least_rate_takes_groups_that_come_later():
+    optimiser = sgd()
+    scheduler = schedules.ReduceLROnPlateau(optimiser, patience=0, min_lr=0.2)
+    optimiser.add_param_group({"params": [tc.nn.Parameter(tc.ones(1))], "lr": 3.0})
+    scheduler.step(math.inf)
+    assert scheduler.get_last_lr() == pytest.approx([0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda o: schedules.CyclicLR(o, 0.1, 1, 4), lambda o: schedules.OneCycleLR(o, 1.0, 9)]
+)
+def test_asking_for_the_rates_moves_nothing(make):
+    optimiser = sgd(momentum=0.9)
+    scheduler = make(optimiser)
+    scheduler.last_epoch += 1
+    before = dict(optimiser.param_groups[0])
+    scheduler.get_lr()
+    assert optimiser.param_groups[0] == before
+
+
+def test_restarts_that_fail_stay_where_they_were(monkeypatch):
+    scheduler = schedules.CosineAnnealingWarmRestarts(sgd(), 2)
+    scheduler.step()
+    before = scheduler.state_dict()
+    monkeypatch.setattr(scheduler, "eta_min", "low")
+    with pytest.raises(TypeError):
+        scheduler.step()
+    monkeypatch.setattr(scheduler, "eta_min", 0.0)
+    assert scheduler.state_dict() == before

@@ -88,6 +88,24 @@ def test_a_state_of_another_shape_is_refused_and_changes_nothing():
     assert other.param_groups[0]["lr"] == 0.1 and not other.state
 
 
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda s: s["param_groups"][1].update(lr=-1.0), r"lr=-1.0 must lie in \[0"),
+        (lambda s: s["param_groups"][1].update(lr=tc.ones(2)), "lr has 2 elements"),
+        (lambda s: s["state"].update({7: {}}), "state of a parameter 7; the groups have 0 to 1"),
+        (lambda s: s["state"].update(w={}), "state of a parameter 'w'"),
+    ],
+)
+def test_a_state_with_a_bad_entry_is_refused_and_changes_nothing(change, words):
+    make = lambda lr: optim.SGD([{"params": [Parameter(tc.ones(2))]} for _ in "ab"], lr=lr)
+    optimiser, state = make(0.1), make(0.5).state_dict()
+    change(state)
+    with pytest.raises(ValueError, match=words):
+        optimiser.load_state_dict(state)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.1, 0.1]
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
 def test_a_copy_goes_on_by_itself(copied):
     params, optimiser = trained(optim.Adam)

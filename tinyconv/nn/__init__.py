@@ -1,7 +1,7 @@
 """Layers, containers, initialisation and the functions behind them."""
 
 from tinyconv import absent as _absent
-from tinyconv.nn import functional, init, utils
+from tinyconv.nn import functional, init, parallel, utils
 from tinyconv.nn.containers import (
     ModuleDict,
     ModuleList,
@@ -118,6 +118,7 @@ from tinyconv.nn.modules.vision import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from tinyconv.nn.parallel import DataParallel
 
 __all__ = [
     "ELU", "GELU", "SELU", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool2d", "BatchNorm1d",
@@ -140,7 +141,7 @@ __all__ = [
     "MarginRankingLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss",
     "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss", "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
-    "ParameterDict", "ParameterList", "functional", "init", "utils",
+    "DataParallel", "ParameterDict", "ParameterList", "functional", "init", "parallel", "utils",
 ]  # fmt: skip
 
 

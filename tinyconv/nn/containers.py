@@ -55,7 +55,10 @@ class _Numbered(Module):
 
     def append(self, member):
         """Add one at the end; returns self."""
-        self._register(str(len(self)), member)
+        at = len(self)
+        while str(at) in self._members():  # a slice keeps its names: '1' may be the first
+            at += 1
+        self._register(str(at), member)
         return self
 
     def extend(self, members):
@@ -80,7 +83,9 @@ class _Numbered(Module):
     def __add__(self, others):
         if not isinstance(others, (list, tuple, _Numbered)):
             return NotImplemented
-        return self[:].extend(others)
+        joined = self[:]
+        joined._refill([*self, *others])  # with names counted from 0
+        return joined
 
     def __iadd__(self, others):
         return self.extend(others)

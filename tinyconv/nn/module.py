@@ -12,7 +12,7 @@ from tinyconv.autograd.modes import settle, state
 from tinyconv.autograd.tensor import check_dtype
 from tinyconv.nn.hooks import CALL_HOOKS, Hooked, entered
 from tinyconv.nn.members import KINDS, NAMES, Members, kind_of, members
-from tinyconv.nn.state import Stateful
+from tinyconv.nn.state import STATE_HOOKS, Stateful
 from tinyconv.ops.shape import check_device
 
 
@@ -64,8 +64,9 @@ class Module(Hooked, Stateful):
         """The attributes, for copies: the tables of a shallow one are its own."""
         state = dict(self.__dict__)
         state[NAMES] = {kind: dict(names) for kind, names in state[NAMES].items()}
-        for table in ("_not_saved", *CALL_HOOKS):
-            state[table] = state[table].copy()
+        for table in ("_not_saved", *CALL_HOOKS, *STATE_HOOKS):
+            if table in state:
+                state[table] = state[table].copy()
         return state
 
     def forward(self, *args, **kwargs):

@@ -1,5 +1,5 @@
 """``Parameter`` where scripts written for PyTorch look for it."""
 
-from .module import Parameter
+from tinyconv.nn.module import Parameter
 
 __all__ = ["Parameter"]

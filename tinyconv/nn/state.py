@@ -13,8 +13,8 @@ _FEW = 0.1  # share of names
 _SHOWN = 8  # names of a list; a wrong file can have hundreds
 
 
-#: where a module keeps its hooks for these; most have none, and no table either
-_TABLES = ("_state_dict_pre_hooks", "_state_dict_hooks", "_load_pre_hooks", "_load_hooks")
+#: where a module keeps its hooks for the state; most have none, and no table either
+STATE_HOOKS = ("_state_dict_pre_hooks", "_state_dict_hooks", "_load_pre_hooks", "_load_hooks")
 
 
 class LoadResult(NamedTuple):
@@ -26,7 +26,8 @@ class LoadResult(NamedTuple):
     def __repr__(self):
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return f"LoadResult{tuple(self)}"
+        missing, unexpected = self
+        return f"_IncompatibleKeys(missing_keys={missing}, unexpected_keys={unexpected})"
 
 
 class Stateful:
@@ -77,8 +78,8 @@ class Stateful:
 
         Raises:
             TypeError: if it is no dict.
-            RuntimeError: one report of the names that are missing, unexpected or mis-shaped, and
-                what that may come from.
+            RuntimeError: one report of the names that are missing, unexpected or mis-shaped, of
+                memory that cannot be written and of what hooks say, and what that may come from.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(
@@ -87,29 +88,33 @@ class Stateful:
             )
         state_dict = OrderedDict(state_dict)
         paths = list(self._all_paths())
+        missing, unexpected, errors = reports = [], [], []
         for path, module in paths:
             for hook in module._hooks(2):
-                hook(module, state_dict, f"{path}." if path else "", {}, strict, [], [], [])
+                hook(module, state_dict, f"{path}." if path else "", {}, strict, *reports)
         owners = {
             (f"{path}.{name}" if path else name): (module, name, value)
             for path, module in paths for name, value in module._own_state()
         }  # fmt: skip
         own = {path: value for path, (_, _, value) in owners.items()}
         # counters of batches came later than the first published weights; no result rests on them
-        missing = [n for n in own if n not in state_dict and not n.endswith("num_batches_tracked")]
-        unexpected = [str(name) for name in state_dict if name not in own]
+        missing += [n for n in own if n not in state_dict and not n.endswith("num_batches_tracked")]
+        unexpected += [str(name) for name in state_dict if name not in own]
         given = {name: state_dict[name] for name in own if name in state_dict}
         values = {n: v.array if isinstance(v, Tensor) else np.asarray(v) for n, v in given.items()}
         misses = (missing, unexpected) if strict else ([], [])
-        report = misfit(type(self).__name__, own, values, *misses)
+        fixed = [n for n in values if not assign and not own[n].array.flags.writeable]
+        report = misfit(type(self).__name__, own, values, *misses, fixed, errors)
         if report:
             raise RuntimeError(report)
-        for name, value in values.items():
-            if assign:
-                module, attribute, old = owners[name]
-                setattr(module, attribute, _in_place_of(old, given[name]))
-            else:
-                with no_grad():
+        if assign:  # all are made before the first takes its place
+            new = {name: _in_place_of(own[name], value) for name, value in given.items()}
+            for name, value in new.items():
+                module, attribute, _ = owners[name]
+                setattr(module, attribute, value)
+        else:
+            with no_grad():
+                for name, value in values.items():
                     own[name].copy_(value)
         result = LoadResult(missing, unexpected)
         for _, module in reversed(paths):
@@ -154,11 +159,11 @@ class Stateful:
     _register_state_dict_hook = register_state_dict_post_hook
 
     def _keep_hook(self, which, hook):
-        table = self.__dict__.setdefault(_TABLES[which], OrderedDict())
+        table = self.__dict__.setdefault(STATE_HOOKS[which], OrderedDict())
         return registered(table, hook, False)
 
     def _hooks(self, which):
-        return list(self.__dict__.get(_TABLES[which], {}).values())
+        return list(self.__dict__.get(STATE_HOOKS[which], {}).values())
 
 
 def _in_place_of(old, new):
@@ -170,7 +175,7 @@ def _in_place_of(old, new):
     return type(old)(new, old.requires_grad)
 
 
-def misfit(network, own, values, missing, unexpected):
+def misfit(network, own, values, missing, unexpected, fixed, errors):
     """The report of all that keeps a state from fitting, or '' if it fits.
 
     Args:
@@ -178,6 +183,8 @@ def misfit(network, own, values, missing, unexpected):
         own: path -> Tensor that the network has.
         values: path -> ndarray of the state, for the paths that both have.
         missing, unexpected: names that are an error.
+        fixed: names whose memory cannot be written.
+        errors: what hooks found.
     """
     wrong = [name for name in values if values[name].shape != own[name].shape]
     strange = [name for name in values if values[name].dtype.kind not in "fiub"]
@@ -185,8 +192,11 @@ def misfit(network, own, values, missing, unexpected):
         *_listed("wrong shape", wrong, lambda n: f"{n}: file {_shape(values[n])}, model "
                  f"{_shape(own[n])}"),
         *_listed("not numbers", strange, lambda n: f"{n} {values[n].dtype}"),
-        *_listed("missing", missing, lambda n: f"{n} {_shape(own[n])}"),
+        *_listed("read-only or expanded in the model (.clone() it, or assign=True)", fixed,
+                 lambda n: f"{n} {_shape(own[n])}"),
+        *_listed("missing", missing, lambda n: f"{n} {_shape(own[n])}" if n in own else str(n)),
         *_listed("unexpected", unexpected, str),
+        *_listed("hooks", errors, str),
     ]  # fmt: skip
     if not lines:
         return ""

@@ -3,7 +3,7 @@
 Each is composed of the ops in ``pointwise`` and ``arithmetic``; so its derivatives follow, and
 traces see ops that they know. ReLU, a primitive, stands in ``pointwise``. Where the steps one
 by one would be slow, what networks use most also has values and slope in one pass over memory
-(``Fused``). ``inplace`` is accepted where PyTorch has it and means nothing: values never change.
+(``Fused``). ``inplace`` is accepted where PyTorch has it; ``nn.functional`` sees to it.
 """
 
 import math
@@ -121,7 +121,8 @@ def prelu(input, weight) -> Tensor:
         )
     slopes = reshape(w, (-1,) + (1,) * (x.ndim - 2) if x.ndim > 1 else (1,) * x.ndim)
     # the infinite and NaN of one side stay off the other's gradient
-    return where(x > 0, x, where(x > 0, x.dtype.type(0), x) * slopes)
+    above = x > 0
+    return where(above, x, where(above, x.dtype.type(0), x) * slopes)
 
 
 def rrelu(

@@ -13,6 +13,7 @@ from tinyconv.autograd.deferred import Deferred, Later
 from tinyconv.kernels.addition import add as add_arrays
 from tinyconv.kernels.complex_step import analytic, joined
 from tinyconv.ops.common import (
+    OPERANDS,
     as_tensor,
     check_tensors,
     common_dtype,
@@ -379,6 +380,9 @@ def clamp(input, min=None, max=None) -> Tensor:
         raise ValueError("clamp: min and max are both None; give at least one")
     if not isinstance(input, Tensor):
         check_tensors("clamp", input=input)
+    for bound in (min, max):
+        if bound is not None and not isinstance(bound, OPERANDS):
+            raise TypeError(f"clamp: a bound must be a number or a Tensor, got {bound!r}")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         y = input if min is None else _bounded(input, min, input < min)
         return y if max is None else _bounded(y, max, y > max)

@@ -16,22 +16,19 @@ quiet = np.errstate(all="ignore")
 #: numbers from which on a kernel sums faster than NumPy
 _MANY = 1 << 12
 
-_NUMBERS = bool, int, float, complex, np.bool_, np.number, np.ndarray
+#: what may stand beside a Tensor; an operator leaves other types to the other side
+OPERANDS = Tensor, np.ndarray, bool, int, float, np.bool_, np.number
 _BOOL, _INT, _FLOAT, _COMPLEX = range(4)
 _CATEGORY = {"b": _BOOL, "u": _INT, "i": _INT, "f": _FLOAT, "c": _COMPLEX}
-
-
-class Foreign(TypeError):
-    """An operand of a type that is no tensor's: an operator leaves it to the other side."""
 
 
 def as_tensor(value, op):
     """``value`` itself if it is a Tensor; arrays and numbers become constants."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, (bool, int, float, np.ndarray, np.generic)):
+    if isinstance(value, OPERANDS):
         return Tensor(value if isinstance(value, np.ndarray) else number(value))
-    raise Foreign(f"{op}: wants a Tensor, got {type(value).__name__}")
+    raise TypeError(f"{op}: wants a Tensor, got {type(value).__name__}")
 
 
 def given(op, *arguments):
@@ -62,9 +59,10 @@ def number(value):
 def scalar(value, dtype, op, name="value"):
     """``value``, a number or a 0-d tensor, as a 0-d tensor of ``dtype``; complex steps stay."""
     if not isinstance(value, Tensor):
-        if not isinstance(value, _NUMBERS) or np.ndim(value):
+        if not isinstance(value, (*OPERANDS, complex)) or np.ndim(value):
             raise TypeError(f"{op}: {name} must be a number or a 0-d tensor, got {value!r}")
-        value = Tensor._wrap(np.asarray(value, None if np.iscomplexobj(value) else dtype))
+        value = np.asarray(value)
+        value = Tensor._wrap(value if value.dtype.kind == "c" else value.astype(dtype))
     if value.ndim:
         raise RuntimeError(f"{op}: {name} must be a number or 0-d, got shape {list(value.shape)}")
     return value if value.dtype.kind == "c" else value.to(dtype)
@@ -144,7 +142,7 @@ def operands(a, b, op, floating=False):
 
 def _operand(x, op):
     """A Tensor, or a bare 0-d array for a plain number (all its digits: float64 may follow)."""
-    if isinstance(x, (bool, int, float, np.generic)):
+    if isinstance(x, (bool, int, float, np.bool_, np.number)):
         return np.asarray(x)
     return as_tensor(x, op)
 

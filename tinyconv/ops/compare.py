@@ -6,7 +6,7 @@ Primitives: a mask from two tensors, a mask from one. Composed: the rest.
 import numpy as np
 
 from tinyconv.autograd import Function, Tensor
-from tinyconv.ops.common import as_tensor, check_tensors, given, operands, quiet
+from tinyconv.ops.common import OPERANDS, as_tensor, check_tensors, given, operands, quiet
 
 
 class Comparison(Function):
@@ -101,7 +101,7 @@ def _operator(function):
     """``function`` as ``==`` or ``!=``: what is no tensor, array or number is not equal."""
 
     def operator(self, other):
-        if not isinstance(other, (Tensor, int, float, np.ndarray, np.generic)):
+        if not isinstance(other, OPERANDS):
             return NotImplemented
         return function(self, other)
 

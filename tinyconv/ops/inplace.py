@@ -122,6 +122,8 @@ def _write(x, value, op):
     if value.shape != x.shape or value.dtype != x.dtype:
         _check_fit(x, value.dtype, value.shape, op)
     _check_memory(x, op)
+    if value.ndim:  # one number everywhere does no harm
+        _check_apart(x.array, op)
     settle()
     x.array[...] = value
     x._bump()
@@ -131,6 +133,30 @@ def _write(x, value, op):
 def _check_memory(x, op):
     if not x.array.flags.writeable:
         raise RuntimeError(f"{op}: the tensor's memory is read-only or expanded; .clone() it first")
+
+
+def _check_apart(array, op):
+    """Raise if two elements of ``array`` share an address, as in the windows of ``unfold``."""
+    if _apart(array):
+        return
+    at = np.zeros((), np.int64)
+    for n, stride in zip(array.shape, array.strides):
+        at = at[..., None] + np.arange(n) * stride
+    if np.unique(at).size < at.size:
+        raise RuntimeError(f"{op}: elements of the tensor share their memory; .clone() it first")
+
+
+def _apart(array):
+    """Whether each axis steps over all that the axes of smaller steps reach: the usual case."""
+    if array.flags.forc:
+        return True
+    reach = 0
+    for stride, n in sorted((abs(s), n) for s, n in zip(array.strides, array.shape)):
+        if n > 1:
+            if stride <= reach:
+                return False
+            reach += stride * (n - 1)
+    return True
 
 
 def in_place(name, function):
@@ -341,8 +367,11 @@ def setitem(self, index, value):
             _rebind(self, _assigned(self, first, last, value))
         else:
             _check_memory(self, op)
+            array = self.array[first[0]] if first else self.array
+            if value.ndim and not _apart(array):
+                _check_apart(array[last], op)
             settle()
-            (self.array[first[0]] if first else self.array)[last] = value.array
+            array[last] = value.array
             self._bump()
     except IndexError as error:
         raise IndexError(f"{op} into {list(self.shape)}: {error}") from None
@@ -375,6 +404,20 @@ def fill_diagonal_(self, fill_value, wrap=False):
     np.fill_diagonal(on, True, wrap)
     setitem(self, Tensor(on), scalar(fill_value, self.dtype, "fill_diagonal_"))
     return self
+
+
+def replaced(x, y):
+    """``y``, computed from ``x`` with ``inplace=True``: x itself, which becomes y.
+
+    A recorded x that others look at, or a leaf that requires grad, stays as it is.
+    """
+    if x is y or not isinstance(x, Tensor):
+        return y
+    if is_grad_enabled() and x.requires_grad:
+        return y if x.is_leaf or is_seen(x) else _rebind(x, y)
+    if x.requires_grad or is_seen(x):
+        return _write(x, y, "inplace=True") if x.array.flags.writeable else y
+    return _rebind(x, y)
 
 
 # -- operators ------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from tinyconv.ops import (
     softmax,
     strided,
 )
-from tinyconv.ops.common import Foreign, operands
+from tinyconv.ops.common import OPERANDS, operands
 
 _METHODS = {
     arithmetic: "add clamp clamp_max clamp_min clip div divide floor_divide fmod maximum minimum mul "
@@ -85,7 +85,9 @@ def _operator(function):
     def operator(self, other):
         try:
             return function(self, other)
-        except Foreign:
+        except TypeError:
+            if isinstance(other, OPERANDS):
+                raise
             return NotImplemented
 
     return operator
@@ -97,7 +99,9 @@ def _direct(cls, op, floating=False):
     def operator(self, other):
         try:
             a, b = operands(self, other, op, floating)
-        except Foreign:
+        except TypeError:
+            if isinstance(other, OPERANDS):
+                raise
             return NotImplemented
         return cls.apply(a, b)
 

@@ -34,12 +34,17 @@ def set_printoptions(
     tensor([0.50, 0.33])
     >>> tc.set_printoptions(profile="default")
     """
+    given = dict(precision=precision, threshold=threshold, edgeitems=edgeitems, linewidth=linewidth)
+    given = {name: value for name, value in given.items() if value is not None}
+    for name, value in given.items():
+        whole = isinstance(value, (int, np.integer)) or (name == "threshold" and value == np.inf)
+        if not whole or value < 0:
+            raise TypeError(f"set_printoptions: {name}={value!r} must be a whole number from 0 on")
     if profile is not None:
         if profile not in _PROFILES:
             raise ValueError(f"set_printoptions: profile={profile!r}; wants one of {[*_PROFILES]}")
         _options.update(_PROFILES[profile])
-    given = dict(precision=precision, threshold=threshold, edgeitems=edgeitems, linewidth=linewidth)
-    _options.update({name: value for name, value in given.items() if value is not None})
+    _options.update(given)
     _options["sci_mode"] = sci_mode
 
 

@@ -47,8 +47,8 @@ class Amax(Function):
     @quiet
     def backward(ctx, gy):
         best = ctx.saved_tensors[0].array
-        share = best / best.sum(ctx.dims, keepdims=True)
-        return _widen(gy, ctx.shape, ctx.dims) * Tensor(share.astype(gy.dtype))
+        share = best / best.sum(ctx.dims, keepdims=True).astype(gy.dtype)
+        return _widen(gy, ctx.shape, ctx.dims) * Tensor(share)
 
 
 class Norm(Function):
@@ -80,7 +80,11 @@ class Norm(Function):
 @analytic
 def _norm(x, p, dims):
     if p == 2:
-        return np.sqrt(sum_over(x * x, dims))
+        y = np.sqrt(sum_over(x * x, dims))
+        if y.dtype == np.float32 and ((y == np.inf) | (y < 1e-18)).any():
+            # float32 may not hold the squares, though it does their root
+            y = np.sqrt(sum_over(np.square(x, dtype=np.float64), dims)).astype(x.dtype)
+        return y
     if p == 0:
         return sum_over((x != 0).astype(x.dtype), dims)
     size = np.abs(x) if x.dtype.kind != "c" else x * np.sign(x.real)

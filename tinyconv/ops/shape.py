@@ -350,30 +350,53 @@ def as_dtype(dtype, op) -> np.dtype:
 
 
 class device_type:
-    """``device('cpu')``: the one device there is."""
+    """``device('cpu')``: the one device there is. Others can be named, and hold no tensor.
+
+    >>> device_type("cpu"), device_type("cuda:1"), device_type("cuda", 1).type
+    (device(type='cpu'), device(type='cuda', index=1), 'cuda')
+    """
 
     def __init__(self, type, index=None):
-        check_device(type)
-        self.type, self.index = "cpu", index
+        if isinstance(type, device_type):
+            type, index = type.type, type.index
+        if isinstance(type, int):  # of the GPUs, as PyTorch counts
+            type, index = "cuda", type
+        type, colon, number = type.partition(":")
+        if type not in _DEVICES or (colon and (index is not None or not number.isdecimal())):
+            raise RuntimeError(
+                f"device: {type + colon + number!r} names no device; tinyconv computes on the CPU "
+                "only: device('cpu')"
+            )
+        self.type, self.index = type, int(number) if colon else index
 
     def __repr__(self):
-        return "device(type='cpu')"
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type={self.type!r}{index})"
 
     def __str__(self):
-        return "cpu"
+        return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __eq__(self, other):
-        return isinstance(other, device_type)
+        return isinstance(other, device_type) and str(self) == str(other)
 
     def __hash__(self):
-        return hash("cpu")
+        return hash(str(self))
+
+    def __enter__(self):
+        check_device(self)
+        return self
+
+    def __exit__(self, *error):
+        return False
+
+
+_DEVICES = ("cpu", "cuda", "mps", "xpu", "hpu", "xla", "mtia", "meta")
 
 
 def check_device(device) -> None:
     """Raise unless ``device`` is None or the CPU."""
-    name = device.type if isinstance(device, device_type) else device
-    if name is not None and str(name).split(":")[0] != "cpu":
-        raise RuntimeError(f"tinyconv computes on the CPU only; got device {str(name)!r}")
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise RuntimeError(f"tinyconv computes on the CPU only; got device {str(device)!r}")
 
 
 def clone(input: Tensor, *, memory_format=None) -> Tensor:

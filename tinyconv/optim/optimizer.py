@@ -198,6 +198,11 @@ class Optimizer:
                 )
             known = None if names is None else self._own_arrays(p, array, names)
             if known is None or g.dtype is not array.dtype or not g.flags.c_contiguous:
+                if not array.flags.writeable:
+                    raise RuntimeError(
+                        f"{type(self).__name__}: the memory of a parameter of shape "
+                        f"{list(array.shape)} is read-only or expanded; .clone() it first"
+                    )
                 others.append(p)
                 continue
             batch = batches.get(array.dtype)
@@ -282,7 +287,8 @@ class Optimizer:
         """Continue from what ``state_dict`` gave, here or in PyTorch.
 
         Raises:
-            ValueError: if the groups or the state have other sizes; nothing is changed then.
+            ValueError: if the groups or the state have other sizes, or options out of range;
+                nothing is changed then.
         """
         groups = state_dict["param_groups"]
         sizes = [len(g["params"]) for g in groups]
@@ -295,11 +301,22 @@ class Optimizer:
         owner = dict(zip((i for g in groups for i in g["params"]), self._params()))
         state = defaultdict(dict)
         for i, entries in state_dict["state"].items():
-            p = owner[i if i in owner else int(i)]
+            p = owner.get(i, owner.get(int(i)) if str(i).isdecimal() else None)
+            if p is None:
+                raise ValueError(
+                    f"{type(self).__name__}: the state has the state of a parameter {i!r}; the "
+                    f"groups have {min(owner)} to {max(owner)}"
+                )
             state[p] = {name: self._taken(name, value, p) for name, value in entries.items()}
-        for group, saved in zip(self.param_groups, groups):
-            saved = copy.deepcopy({k: v for k, v in saved.items() if k != "params"})
-            group.update({k: _plain_number(v, k) for k, v in saved.items()})
+        options = [
+            {k: _plain_number(copy.deepcopy(v), k) for k, v in group.items() if k != "params"}
+            for group in groups
+        ]
+        for group in options:
+            for name in group.keys() & self._limits.keys():
+                self._check_limits(name, group[name])
+        for group, saved in zip(self.param_groups, options):
+            group.update(saved)
         self.state = state
 
     def _taken(self, name, value, p):

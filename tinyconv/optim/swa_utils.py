@@ -11,7 +11,8 @@ import math
 import numpy as np
 
 from tinyconv.autograd import Tensor, no_grad
-from tinyconv.nn import BatchNorm1d, BatchNorm2d, Module
+from tinyconv.nn import Module
+from tinyconv.nn.modules.batchnorm import _BatchNorm
 from tinyconv.optim.lr_scheduler import LRScheduler
 
 __all__ = [
@@ -131,11 +132,7 @@ def update_bn(loader, model, device=None):
         loader: batches, or (batch, ...) tuples whose first entry is taken.
         model: the network, run in ``train()`` mode without gradients.
     """
-    norms = [
-        m
-        for m in model.modules()
-        if isinstance(m, (BatchNorm1d, BatchNorm2d)) and m.running_mean is not None
-    ]
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
     if not norms:
         return
     momenta, training = [m.momentum for m in norms], model.training

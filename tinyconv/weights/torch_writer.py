@@ -207,7 +207,7 @@ class _Pickle:
         elif isinstance(value, bytes):
             self._call("_codecs", "encode", value.decode("latin1"), "latin1")
         elif isinstance(value, device_type):
-            self._call("torch", "device", value.type)
+            self._call("torch", "device", str(value))
         else:
             where = f"value{path} is a" if path else "got a"
             raise TypeError(

@@ -1,32 +1,23 @@
-"""Activations: the ops under their names here, softmax by PyTorch's rules for ``dim``."""
+"""Activations: the ops, with ``inplace``, and softmax by PyTorch's rules for ``dim``."""
+
+import functools
+import inspect
 
 from tinyconv.autograd import Tensor
-from tinyconv.ops import pointwise
+from tinyconv.ops import activations, pointwise
 from tinyconv.ops import softmax as ops
 from tinyconv.ops.activations import (
-    celu,
-    elu,
     gelu,
     glu,
     hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    leaky_relu,
     logsigmoid,
-    mish,
     prelu,
-    relu6,
-    rrelu,
-    selu,
-    silu,
     softplus,
     softshrink,
     softsign,
     tanhshrink,
-    threshold,
 )
-from tinyconv.ops.inplace import in_place
+from tinyconv.ops.inplace import in_place, replaced
 from tinyconv.ops.pointwise import sigmoid, tanh
 from tinyconv.ops.softmax import gumbel_softmax
 
@@ -39,15 +30,41 @@ __all__ = [
 ]  # fmt: skip
 
 
-relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, rrelu_, threshold_ = (
-    in_place(f"{op.__name__}_", op)
-    for op in (pointwise.relu, leaky_relu, elu, selu, celu, hardtanh, rrelu, threshold)
-)
+def _replacing(op):
+    """``op``, whose result takes the place of its input where ``inplace`` is given."""
+    place = list(inspect.signature(op).parameters).index("inplace")
+
+    @functools.wraps(op)
+    def function(*args, **options):
+        y = op(*args, **options)
+        inplace = options.get("inplace", False) or (len(args) > place and args[place])
+        return replaced(args[0] if args else options["input"], y) if inplace else y
+
+    function.__module__ = __name__  # so that it can be pickled by its name
+    return function
 
 
+@_replacing
 def relu(input: Tensor, inplace=False) -> Tensor:
     """max(x, 0); the derivative at 0 is 0, NaN stays NaN."""
     return pointwise.relu(input)
+
+
+(
+    relu6, leaky_relu, elu, selu, celu, silu, mish, hardtanh, hardswish, hardsigmoid, rrelu,
+    threshold,
+) = map(
+    _replacing,
+    (
+        activations.relu6, activations.leaky_relu, activations.elu, activations.selu,
+        activations.celu, activations.silu, activations.mish, activations.hardtanh,
+        activations.hardswish, activations.hardsigmoid, activations.rrelu, activations.threshold,
+    ),
+)  # fmt: skip
+relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, rrelu_, threshold_ = (
+    in_place(f"{op.__name__}_", op)
+    for op in (relu, leaky_relu, elu, selu, celu, hardtanh, rrelu, threshold)
+)
 
 
 def softmax(input: Tensor, dim=None, _stacklevel=3, dtype=None) -> Tensor:

@@ -74,26 +74,32 @@ class MaxUnpool2d(_MaxUnpoolNd):
 
 
 class _AvgPoolNd(_Pool):
-    """What the average pools share."""
+    def __init__(
+        self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+    ):
+        super().__init__()
+        sizes = kernel_size, kernel_size if stride is None else stride, padding
+        self.kernel_size, self.stride, self.padding = self._sizes(*sizes)
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+
+    def _sizes(self, *sizes):
+        """Kernel, stride and padding as the layer keeps them."""
+        return sizes
+
+    def forward(self, x):
+        return self._function(
+            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+        )
 
 
 class AvgPool1d(_AvgPoolNd):
     """``F.avg_pool1d`` as a layer."""
 
-    def __init__(
-        self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
-    ):
-        super().__init__()
-        self.kernel_size = counts(1, "AvgPool1d", "kernel_size", kernel_size, 1)
-        stride = self.kernel_size if stride is None else stride
-        self.stride = counts(1, "AvgPool1d", "stride", stride, 1)
-        self.padding = counts(1, "AvgPool1d", "padding", padding, 0)
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+    _function = staticmethod(F.avg_pool1d)
 
-    def forward(self, x):
-        return F.avg_pool1d(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+    def _sizes(self, *sizes):
+        named = zip(self._shown, sizes, (1, 1, 0))
+        return [counts(1, "AvgPool1d", name, size, least) for name, size, least in named]
 
 
 class AvgPool2d(_AvgPoolNd):
@@ -103,10 +109,7 @@ class AvgPool2d(_AvgPoolNd):
         self, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
         divisor_override=None,
     ):  # fmt: skip
-        super().__init__()
-        self.kernel_size, self.padding = kernel_size, padding
-        self.stride = kernel_size if stride is None else stride
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         self.divisor_override = divisor_override
 
     def forward(self, x):

@@ -68,16 +68,25 @@ class LRScheduler:
         self.last_epoch = before + 1 if epoch is None else epoch
         closed = None if epoch is None else getattr(self, "_get_closed_form_lr", None)
         try:
-            rates = (closed or self.get_lr)()
+            self._write((closed or self.get_lr)())
         except Exception:
             self.last_epoch = before  # nothing is half done
             raise
-        self._write(rates)
 
     def _write(self, rates):
+        rates = list(map(float, rates))
+        self._check_groups(len(rates))
         for group, rate in zip(self.optimizer.param_groups, rates):
-            group["lr"] = float(rate)
+            group["lr"] = rate
         self._last_lr = self._rates()
+
+    def _check_groups(self, count):
+        number = len(self.optimizer.param_groups)
+        if count != number:
+            raise ValueError(
+                f"{type(self).__name__}: made for {count} parameter group{'s' * (count != 1)}, the "
+                f"optimiser has {number}; add groups before the schedule is made"
+            )
 
     def _rates(self):
         """What stands in the groups."""

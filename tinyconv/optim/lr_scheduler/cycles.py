@@ -63,6 +63,15 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch=None):
         """Go on by one step, or to ``epoch``."""
+        before = self.T_cur, self.T_i, self.last_epoch
+        try:
+            self._go_on(epoch)
+            self._write(self.get_lr())
+        except Exception:
+            self.T_cur, self.T_i, self.last_epoch = before  # nothing is half done
+            raise
+
+    def _go_on(self, epoch):
         if epoch is None and self.last_epoch < 0:
             epoch = 0
         if epoch is None:
@@ -75,7 +84,6 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         else:
             self._restart_before(epoch)
         self.last_epoch = math.floor(epoch)
-        self._write(self.get_lr())
 
     def _restart_before(self, epoch):
         """Set the period that ``epoch`` falls into, and the way within it."""
@@ -106,6 +114,11 @@ class _Cycle(LRScheduler):
             for group, least, most in zip(self.optimizer.param_groups, low, high):
                 group["base_momentum"], group["max_momentum"] = least, most
         return low, high
+
+    def _write(self, rates):
+        super()._write(rates)
+        if self.cycle_momentum:
+            self._write_momentum(self._momenta())
 
     def _write_momentum(self, momenta):
         for group, m in zip(self.optimizer.param_groups, momenta):
@@ -144,7 +157,8 @@ class CyclicLR(_Cycle):
         base_lrs = self._per_group("base_lr", base_lr)
         self.max_lrs = self._per_group("max_lr", max_lr)
         if last_epoch == -1:
-            self._write(base_lrs)
+            for group, rate in zip(optimizer.param_groups, base_lrs):
+                group["lr"] = float(rate)
         down = step_size_up if step_size_down is None else step_size_down
         self.total_size = float(step_size_up + down)
         self.step_ratio = step_size_up / self.total_size
@@ -166,17 +180,23 @@ class CyclicLR(_Cycle):
             return self.gamma**x
         return 1.0 if self.mode == "triangular" else 0.5 ** (x - 1)
 
-    def get_lr(self):
+    def _height(self):
+        """How far up to the peak of this cycle, and how high that is; as shares."""
         t = self.last_epoch
         cycle = math.floor(1 + t / self.total_size)
         x = 1 + t / self.total_size - cycle
         height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
-        scale = self.scale_fn(cycle if self.scale_mode == "cycle" else t)
-        if self.cycle_momentum:
-            pairs = zip(self.base_momentums, self.max_momentums)
-            self._write_momentum([high - (high - low) * height * scale for low, high in pairs])
+        return height, self.scale_fn(cycle if self.scale_mode == "cycle" else t)
+
+    def get_lr(self):
+        height, scale = self._height()
         pairs = zip(self.base_lrs, self.max_lrs)
         return [low + (high - low) * height * scale for low, high in pairs]
+
+    def _momenta(self):
+        height, scale = self._height()
+        pairs = zip(self.base_momentums, self.max_momentums)
+        return [high - (high - low) * height * scale for low, high in pairs]
 
     def state_dict(self):
         """As of all schedules; of ``scale_fn`` only an object's attributes are kept."""
@@ -246,6 +266,13 @@ class OneCycleLR(_Cycle):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
+        return self._now(0)
+
+    def _momenta(self):
+        return self._now(2)
+
+    def _now(self, first):
+        """Of each group what goes from the phase's ``first`` entry to the one after it."""
         t = self.last_epoch
         if t > self.total_steps:  # the step after the last optimiser step is still allowed
             raise ValueError(
@@ -255,10 +282,8 @@ class OneCycleLR(_Cycle):
         at = bisect.bisect_left([phase[0] for phase in self._phases[:-1]], t)
         start, (end, *ways) = self._phases[at - 1][0] if at else 0, self._phases[at]
         way = (t - start) / (end - start) if end != start else 1.0
-        groups = self.optimizer.param_groups
-        if self.cycle_momentum:
-            self._write_momentum([self._between(g[ways[2]], g[ways[3]], way) for g in groups])
-        return [self._between(g[ways[0]], g[ways[1]], way) for g in groups]
+        a, b = ways[first : first + 2]
+        return [self._between(g[a], g[b], way) for g in self.optimizer.param_groups]
 
     def _between(self, a, b, way):
         if self._anneal_func_type == "linear":

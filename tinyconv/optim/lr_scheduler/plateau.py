@@ -42,6 +42,7 @@ class ReduceLROnPlateau(LRScheduler):
             )
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
         self.min_lrs, self.eps = self._per_group("min_lr", min_lr), eps
         self.best = math.inf if mode == "min" else -math.inf
         self.cooldown_counter = self.num_bad_epochs = self.last_epoch = 0
@@ -50,6 +51,9 @@ class ReduceLROnPlateau(LRScheduler):
     def step(self, metrics, epoch=None):
         """Look at the metric (a number or a Tensor of one)."""
         current = float(metrics)
+        if self.default_min_lr is not None:
+            self.min_lrs = self._per_group("min_lr", self.default_min_lr)
+        self._check_groups(len(self.min_lrs))
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self._is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0

@@ -1,15 +1,11 @@
-"""Helpers around parameters: clipping gradients, and all parameters as one vector."""
+"""Gradients clipped by their norm, or number by number."""
 
 import numpy as np
 
 from tinyconv.autograd import Tensor
 from tinyconv.autograd.modes import settle
-from tinyconv.ops.join import cat
 
-__all__ = [
-    "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm",
-    "parameters_to_vector", "vector_to_parameters",
-]  # fmt: skip
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
 
 def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None) -> Tensor:
@@ -48,7 +44,7 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None) -> Non
     if scale >= 1:
         return
     settle()
-    for g in _gradients(parameters):
+    for g in _writable("clip_grads_with_norm_", parameters):
         with np.errstate(all="ignore"):
             np.multiply(g.array, g.dtype.type(scale), out=g.array)
         g._bump()
@@ -85,34 +81,9 @@ def clip_grad_norm_(
 def clip_grad_value_(parameters, clip_value, foreach=None) -> None:
     """Bring every number of the gradients into [-clip_value, clip_value], in place."""
     settle()
-    for g in _gradients(parameters):
+    for g in _writable("clip_grad_value_", parameters):
         np.clip(g.array, -float(clip_value), float(clip_value), out=g.array)
         g._bump()
-
-
-def parameters_to_vector(parameters) -> Tensor:
-    """All parameters, flattened, as one vector; differentiable."""
-    return cat([p.reshape(-1) for p in parameters])
-
-
-def vector_to_parameters(vec, parameters) -> None:
-    """Give each parameter its part of ``vec``, as its data.
-
-    Raises:
-        TypeError: if ``vec`` is no Tensor.
-        ValueError: if it is too short; nothing is changed then.
-    """
-    if not isinstance(vec, Tensor):
-        raise TypeError(f"vector_to_parameters: wants a Tensor, got {type(vec).__name__}")
-    parameters, start = list(parameters), 0
-    wanted = sum(p.numel() for p in parameters)
-    if vec.numel() < wanted:
-        raise ValueError(
-            f"vector_to_parameters: a vector of shape {list(vec.shape)} for {wanted} numbers"
-        )
-    for p in parameters:
-        p.data = vec.detach()[start : start + p.numel()].reshape(p.shape)
-        start += p.numel()
 
 
 def _several(tensors):
@@ -121,3 +92,15 @@ def _several(tensors):
 
 def _gradients(parameters):
     return [p.grad for p in _several(parameters) if p.grad is not None]
+
+
+def _writable(op, parameters):
+    """The gradients, if every one of them can be changed: all are, or none."""
+    gradients = _gradients(parameters)
+    for i, g in enumerate(gradients):
+        if not g.array.flags.writeable:
+            raise RuntimeError(
+                f"{op}: gradient {i} of shape {list(g.shape)} has read-only or expanded memory; "
+                "nothing was changed. Give it memory of its own by .clone()"
+            )
+    return gradients

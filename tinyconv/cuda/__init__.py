@@ -1,5 +1,7 @@
 """``cuda.is_available()``: no. tinyconv computes on the CPU."""
 
+import importlib
+
 
 def is_available() -> bool:
     """False, so that scripts choose the CPU.
@@ -32,7 +34,18 @@ empty_cache = _nothing("empty_cache")
 synchronize = _nothing("synchronize")
 
 
+def memory_allocated(device=None) -> int:
+    """0."""
+    return 0
+
+
+max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
+reset_peak_memory_stats = _nothing("reset_peak_memory_stats")
+
+
 def __getattr__(name):
+    if name == "amp":
+        return importlib.import_module("tinyconv.cuda.amp")
     raise AttributeError(
         f"tinyconv.cuda has no {name}: tinyconv computes on the CPU only (ask cuda.is_available())"
     )
