@@ -135,7 +135,7 @@ def _sum(w, dims, x, axes, keepdim):
     return w("ReduceSum", x, np.asarray(axes, np.int64), keepdims=int(keepdim))
 
 
-def _amax(w, dims, x, axes, keepdim, sign):
+def _amax(w, dims, x, axes, keepdim, sign, shared):
     op_type = "ReduceMax" if sign > 0 else "ReduceMin"
     if w.opset < 18:
         return w(op_type, x, axes=axes, keepdims=int(keepdim))

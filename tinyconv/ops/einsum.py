@@ -169,7 +169,9 @@ def _pair(names, x, others, y, wanted):
         return reshape(permute(x, order), shape)
 
     if inner:
-        z = matmul(stack(x, names, *stacked, rows, inner), stack(y, others, *stacked, inner, columns))
+        z = matmul(
+            stack(x, names, *stacked, rows, inner), stack(y, others, *stacked, inner, columns)
+        )
     else:
         z = stack(x, names, *stacked, rows, ()) * stack(y, others, *stacked, (), columns)
     names = batch + rows + columns

@@ -359,17 +359,13 @@ def _triangle(input, kept):
     return where(Tensor(kept), input, Tensor(np.zeros((), input.dtype)))
 
 
-def tril_indices(
-    row, col, offset=0, *, dtype=np.int64, device=None, requires_grad=False
-) -> Tensor:
+def tril_indices(row, col, offset=0, *, dtype=np.int64, device=None, requires_grad=False) -> Tensor:
     """The places of ``tril`` of a (row, col) matrix: (2, count), row by row."""
     kept = np.tri(row, col, offset, dtype=bool)
     return _indices(kept, dtype, device, requires_grad, "tril_indices")
 
 
-def triu_indices(
-    row, col, offset=0, *, dtype=np.int64, device=None, requires_grad=False
-) -> Tensor:
+def triu_indices(row, col, offset=0, *, dtype=np.int64, device=None, requires_grad=False) -> Tensor:
     """The places of ``triu`` of a (row, col) matrix: (2, count), row by row."""
     kept = ~np.tri(row, col, offset - 1, dtype=bool)
     return _indices(kept, dtype, device, requires_grad, "triu_indices")
