@@ -9,8 +9,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-def compile(model=None, **options):
-    """``model`` itself, a module or a function, whatever the options: kernels are compiled anyway.
+def compile(model=None, **how):
+    """``model`` itself, a module or a function, however: kernels are compiled anyway.
 
     >>> import tinyconv as tc
     >>> net = tc.nn.ReLU()

@@ -34,8 +34,8 @@ from tinyconv.ops import (
 from tinyconv.ops.common import OPERANDS, operands
 
 _METHODS = {
-    arithmetic: "add clamp clamp_max clamp_min clip div divide floor_divide fmod maximum minimum mul "
-    "multiply neg negative remainder sub subtract true_divide",
+    arithmetic: "add clamp clamp_max clamp_min clip div divide floor_divide fmod maximum minimum "
+    "mul multiply neg negative remainder sub subtract true_divide",
     compare: "allclose bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
     "bitwise_xor eq equal ge greater greater_equal gt isclose isfinite isinf isnan "
     "isneginf isposinf isreal le less less_equal logical_and logical_not logical_or "
@@ -43,8 +43,8 @@ _METHODS = {
     pairs: "addcdiv addcmul arctan2 atan2 copysign fmax fmin heaviside hypot lerp logaddexp "
     "logaddexp2 xlogy",
     power: "float_power pow square",
-    pointwise: "abs absolute acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan "
-    "atanh ceil cos cosh deg2rad erf erfc exp exp2 expm1 fix floor frac log log10 log1p "
+    pointwise: "abs absolute acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh "
+    "atan atanh ceil cos cosh deg2rad erf erfc exp exp2 expm1 fix floor frac log log10 log1p "
     "log2 logit nan_to_num positive rad2deg reciprocal relu round rsqrt sgn sigmoid sign "
     "sin sinc sinh sqrt tan tanh trunc",
     shape: "clone contiguous expand flatten flip permute reshape squeeze t to transpose unsqueeze "

@@ -160,8 +160,8 @@ def _reread(x, dtype):
         return x._alias(x.array.view(dtype))
     except ValueError:
         raise RuntimeError(
-            f"view: {x.dtype} of shape {list(x.shape)} and strides {x.array.strides} (bytes) cannot "
-            f"be read as {dtype}: the last dimension must be contiguous and hold whole ones"
+            f"view: {x.dtype} of shape {list(x.shape)} and strides {x.array.strides} (bytes) "
+            f"cannot be read as {dtype}: the last dimension must be contiguous and hold whole ones"
         ) from None
 
 

@@ -45,7 +45,7 @@ _OTHER_TENSORS = (
     r"torch (\w+Storage|(complex|float|q?u?int)\d\w*)"
 )
 _MOST_STEPS = 10_000_000  # a state of ten thousand tensors takes one of them
-KEYS = "keys are texts, numbers below 2**63, dtypes, None and short tuples of them"
+KEYS = "keys are dtypes, texts, numbers below 2**63, None and short tuples of the latter"
 _LONGEST_KEY, _DEEPEST_KEY = 16, 3  # tuples
 _MOST_ALIKE = 64  # keys of one hash: -1 and -2 have the same, and so have tuples of them
 
@@ -312,7 +312,7 @@ def is_key(value, others=(), depth=_DEEPEST_KEY):
     """Whether dicts and sets are written and read that have it (see ``KEYS``)."""
     if isinstance(value, tuple):
         short = depth > 0 and len(value) <= _LONGEST_KEY
-        return short and all(is_key(v, others, depth - 1) for v in value)
+        return short and all(is_key(v, (), depth - 1) for v in value)
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
     return value is None or isinstance(value, (str, float, bytes, others))

@@ -44,7 +44,8 @@ NOT_DIFFERENTIABLE = {
     "tells which values there are": """
         tc.unique tc.unique_consecutive Tensor.unique Tensor.unique_consecutive""",
     "makes a tensor from nothing or from numbers": """
-        tc.arange tc.as_tensor tc.asarray tc.empty tc.empty_like tc.eye tc.from_numpy tc.full tc.full_like
+        tc.arange tc.as_tensor tc.asarray tc.empty tc.empty_like tc.eye tc.from_numpy tc.full
+        tc.full_like
         tc.linspace tc.ones tc.ones_like tc.tensor tc.zeros tc.zeros_like tc.rand tc.rand_like
         tc.randint tc.randn tc.randn_like tc.randperm tc.logspace tc.randint_like tc.scalar_tensor
         Tensor.new_empty Tensor.new_full Tensor.new_ones Tensor.new_tensor Tensor.new_zeros""",
@@ -54,7 +55,8 @@ NOT_DIFFERENTIABLE = {
     "leaves the graph: a Python value, an array or a leaf": """
         Tensor.__array__ Tensor.__bool__ Tensor.__float__ Tensor.__format__ Tensor.__index__
         Tensor.__int__ Tensor.__len__ Tensor.__repr__ Tensor.__copy__ Tensor.__deepcopy__
-        Tensor.__reduce__ Tensor.detach Tensor.detach_ tc.detach Tensor.item Tensor.numpy Tensor.tolist""",
+        Tensor.__reduce__ Tensor.detach Tensor.detach_ tc.detach Tensor.item Tensor.numpy
+        Tensor.tolist""",
     "tells or sets what a tensor is, not what it holds": """
         Tensor.data_ptr Tensor.get_device Tensor.is_complex Tensor.is_nonzero Tensor.is_pinned
         Tensor.is_same_size Tensor.is_signed Tensor.ndimension Tensor.nelement Tensor.pin_memory
@@ -65,7 +67,8 @@ NOT_DIFFERENTIABLE = {
         tc.is_floating_point tc.is_nonzero tc.is_same_size tc.is_signed tc.promote_types
         tc.result_type tc.typename""",
     "tells or sets a state of the library": """
-        tc.is_anomaly_enabled tc.set_printoptions tc.get_default_dtype tc.set_default_dtype tc.is_grad_enabled tc.get_num_threads
+        tc.is_anomaly_enabled tc.set_printoptions tc.get_default_dtype tc.set_default_dtype
+        tc.is_grad_enabled tc.get_num_threads
         tc.set_num_threads tc.get_rng_state tc.set_rng_state tc.initial_seed tc.manual_seed tc.seed
         tc.set_default_tensor_type""",
 }
