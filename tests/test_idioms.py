@@ -938,13 +938,16 @@ def test_mixed_precision_that_is_switched_off(lib):
     assert new.autocast("cpu", enabled=False)(lambda: torch.is_autocast_enabled())() is False
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_mixed_precision_that_is_asked_for_warns(lib):
     torch = lib.torch
-    amp = importlib.import_module(f"{torch.__name__}.amp")
+    old, amp = (importlib.import_module(f"{torch.__name__}.{at}") for at in ("cuda.amp", "amp"))
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.warns(UserWarning):
         scaler = amp.GradScaler("cuda")
+    with pytest.warns(UserWarning):
+        assert not old.GradScaler().is_enabled()
     with pytest.warns(UserWarning), torch.autocast("cuda"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
     assert not scaler.is_enabled()

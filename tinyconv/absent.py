@@ -20,8 +20,8 @@ _REASONS = {
         "sparse sparse_coo_tensor sparse_coo sparse_csr sparse_csr_tensor strided nested",
     "tinyconv's numbers are not quantized, there is no {name}":
         "quantize_per_tensor quantize_per_channel quantization ao qint8 quint8 qint32",
-    _EAGER: """fx export _dynamo dynamo inductor cuda_graphs vmap func script trace script_method
-        ScriptModule freeze""",
+    _EAGER: """fx export compiler _dynamo dynamo inductor cuda_graphs vmap func script trace
+        script_method ScriptModule freeze""",
     _CPU: "mps xpu hpu xla mtia",
     "tinyconv distributes no training by itself, there is no {name}":
         "distributed DistributedDataParallel SyncBatchNorm DistributedSampler",

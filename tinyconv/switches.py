@@ -10,7 +10,7 @@ __all__ = [
 
 
 def compile(model=None, **how):
-    """``model`` itself, a module or a function, however: kernels are compiled anyway.
+    """``model`` itself, a module or a function: the kernels are compiled anyway.
 
     >>> import tinyconv as tc
     >>> net = tc.nn.ReLU()

@@ -253,3 +253,13 @@ def test_cross_entropy_is_bit_equal_for_any_number_of_threads(threads, rng):
         loss.backward()
         results.append(loss.detach().numpy().tobytes() + t.grad.numpy().tobytes())
     assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 5, 3)])
+def test_cross_entropy_of_large_logits_keeps_its_digits(shape):
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    x = np.round(x * 8) / 8 + np.float32(1e6)  # exact in float32
+    labels = np.arange(x.size // 5).reshape(shape[0], *shape[2:]) % 5
+    wanted = F.cross_entropy(tc.from_numpy(x.astype(float)), tc.from_numpy(labels)).item()
+    found = F.cross_entropy(tc.from_numpy(x), tc.from_numpy(labels)).item()
+    assert found == pytest.approx(wanted, rel=1e-6)

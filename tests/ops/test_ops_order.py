@@ -124,3 +124,30 @@ def test_which_of_equal_ones_gets_the_gradient():
     ):
         y = function(x)
         assert tc.autograd.grad(y, x, tc.ones_like(y))[0].tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "values, wanted, place",
+    [
+        ([np.nan, 1, 2], 1, 1), ([np.nan, np.nan, 2], np.nan, 1), ([np.nan, 1, np.nan, 1], 1, 3),
+        ([1, np.nan, np.nan, 2, np.nan], np.nan, 4), ([np.nan], np.nan, 0),
+    ],
+)  # fmt: skip
+def test_all_nan_count_as_one_value_for_mode(values, wanted, place):
+    found = tc.mode(tc.tensor(values))
+    np.testing.assert_equal(found.values.item(), wanted)
+    assert found.indices.item() == place
+
+
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_few_of_many_are_those_that_sorting_puts_first(largest, dim):
+    values = np.random.default_rng(3).permutation(3 * 700).reshape(3, 700).astype(float)
+    values[1, [5, 600]] = np.nan
+    x = tc.from_numpy(values if dim else np.ascontiguousarray(values.T)).requires_grad_()
+    found, places = x.topk(5, dim, largest)
+    order = x.sort(dim, descending=largest).indices.narrow(dim, 0, 5)
+    assert tc.equal(places, order)
+    np.testing.assert_array_equal(found.detach().array, x.gather(dim, order).detach().array)
+    found.sum().backward()
+    assert x.grad.sum().item() == 15

@@ -13,6 +13,11 @@ def is_available() -> bool:
     return False
 
 
+def is_bf16_supported(including_emulation=True) -> bool:
+    """False."""
+    return False
+
+
 def device_count() -> int:
     """0."""
     return 0

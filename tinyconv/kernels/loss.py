@@ -53,6 +53,8 @@ def _softmax_row(x, i, C, p, space):
     return largest, sum_
 
 
+# Of large logits the difference must come before the logarithm. The compiler may choose another
+# order, so both are taken in float64.
 @kernel
 def _cross_entropy_rows(x, labels, p, ignore, sums, share, start, stop):
     """``_cross_entropy`` for M = 1: the classes of a row lie side by side."""
@@ -65,7 +67,7 @@ def _cross_entropy_rows(x, labels, p, ignore, sums, share, start, stop):
         if label != ignore:
             counted += 1
             if 0 <= label < C:
-                loss -= x[n * C + label] - largest - math.log(sum_)
+                loss -= np.float64(x[n * C + label]) - np.float64(largest) - math.log(sum_)
             else:
                 wrong += 1
     sums[share, 0], sums[share, 1], sums[share, 2] = loss, counted, wrong
@@ -93,7 +95,7 @@ def _cross_entropy(x, labels, p, ignore, sums, share, start, stop):
             if label != ignore:
                 counted += 1
                 if 0 <= label < C:
-                    loss -= x[n, label, m] - largest - math.log(sum_)
+                    loss -= np.float64(x[n, label, m]) - np.float64(largest) - math.log(sum_)
                 else:
                     wrong += 1
     sums[share, 0], sums[share, 1], sums[share, 2] = loss, counted, wrong

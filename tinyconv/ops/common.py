@@ -18,6 +18,7 @@ _MANY = 1 << 12
 
 #: what may stand beside a Tensor; an operator leaves other types to the other side
 OPERANDS = Tensor, np.ndarray, bool, int, float, np.bool_, np.number
+_SCALARS = *OPERANDS, complex
 _BOOL, _INT, _FLOAT, _COMPLEX = range(4)
 _CATEGORY = {"b": _BOOL, "u": _INT, "i": _INT, "f": _FLOAT, "c": _COMPLEX}
 
@@ -59,10 +60,10 @@ def number(value):
 def scalar(value, dtype, op, name="value"):
     """``value``, a number or a 0-d tensor, as a 0-d tensor of ``dtype``; complex steps stay."""
     if not isinstance(value, Tensor):
-        if not isinstance(value, (*OPERANDS, complex)) or np.ndim(value):
+        if not isinstance(value, _SCALARS) or getattr(value, "ndim", 0):
             raise TypeError(f"{op}: {name} must be a number or a 0-d tensor, got {value!r}")
-        value = np.asarray(value)
-        value = Tensor._wrap(value if value.dtype.kind == "c" else value.astype(dtype))
+        array = np.asarray(value)
+        return Tensor._wrap(array if array.dtype.kind == "c" else array.astype(dtype))
     if value.ndim:
         raise RuntimeError(f"{op}: {name} must be a number or 0-d, got shape {list(value.shape)}")
     return value if value.dtype.kind == "c" else value.to(dtype)

@@ -14,6 +14,9 @@ from tinyconv.ops.pairs import lerp
 from tinyconv.ops.reduce import ValuesIndices, max, picked
 from tinyconv.ops.shape import flatten, permute, reshape
 
+#: elements from which on it pays to look for the first of them before they are sorted
+_MANY = 256
+
 
 @numpy_names
 def sort(input: Tensor, dim=-1, descending=False, *, stable=False) -> ValuesIndices:
@@ -71,8 +74,21 @@ def topk(input: Tensor, k, dim=-1, largest=True, sorted=True) -> ValuesIndices:
         raise RuntimeError(f"topk: k={k} of the {size} elements along dim {dim} of {list(x.shape)}")
     if x.ndim == 0:
         return ValuesIndices(x.clone(), Tensor(np.zeros((), np.int64)))
-    indices = Tensor(_order(x, at, largest, "topk")[(slice(None),) * at + (slice(k),)])
+    indices = Tensor(_first(x, k, at, largest))
     return ValuesIndices(gather(x, at, indices), indices)
+
+
+def _first(x, k, at, largest):
+    """The places of the first ``k`` along axis ``at`` in falling (or rising) order."""
+    size, front = x.shape[at], (slice(None),) * at
+    if size < _MANY or 8 * k > size or k == 0:
+        return _order(x, at, largest, "topk")[(*front, slice(k))]
+    # a few of many: these are told from the others first, and then put in order
+    values = x.array.real
+    some = np.argpartition(values, size - k if largest else k - 1, at)
+    some = np.sort(some[(*front, slice(size - k, None) if largest else slice(k))], at)
+    found = Tensor(np.take_along_axis(values, some, at))
+    return np.take_along_axis(some, _order(found, at, largest, "topk"), at)
 
 
 def kthvalue(input: Tensor, k, dim=-1, keepdim=False) -> ValuesIndices:
@@ -142,7 +158,8 @@ def _middle_of_all(x, ignore, op):
 
 @numpy_names
 def mode(input: Tensor, dim=-1, keepdim=False) -> ValuesIndices:
-    """The most frequent value along ``dim``, the smallest of several, and its last place."""
+    """The most frequent value along ``dim``, the smallest of several, and its last place; all NaN
+    count as one value."""
     x = as_tensor(input, "mode")
     at = axis(dim, x.ndim, "mode")
     if x.ndim == 0:
@@ -153,7 +170,8 @@ def mode(input: Tensor, dim=-1, keepdim=False) -> ValuesIndices:
     values = np.take_along_axis(np.moveaxis(x.array.real, at, -1), order, -1)
     places = np.broadcast_to(np.arange(x.shape[at]), values.shape)
     new = np.ones(values.shape, bool)
-    new[..., 1:] = values[..., 1:] != values[..., :-1]
+    before, after = values[..., :-1], values[..., 1:]
+    new[..., 1:] = (before != after) & (before == before)  # a NaN is like the one before it
     run = places - np.maximum.accumulate(np.where(new, places, 0), -1)
     found = np.take_along_axis(order, run.argmax(-1)[..., None], -1)
     return picked(x, at, Tensor(np.moveaxis(found, -1, at)), keepdim, "mode")

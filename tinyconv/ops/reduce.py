@@ -81,7 +81,7 @@ class Norm(Function):
 def _norm(x, p, dims):
     if p == 2:
         y = np.sqrt(sum_over(x * x, dims))
-        if y.dtype == np.float32 and ((y == np.inf) | (y < 1e-18)).any():
+        if y.dtype == np.float32 and np.count_nonzero((y == np.inf) | (y < 1e-18)):
             # float32 may not hold the squares, though it does their root
             y = np.sqrt(sum_over(np.square(x, dtype=np.float64), dims)).astype(x.dtype)
         return y

@@ -10,6 +10,7 @@ import pickletools
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 from tinyconv.weights.arrays import is_shape
 from tinyconv.weights.errors import WeightsError
@@ -313,9 +314,9 @@ def is_key(value, others=(), depth=_DEEPEST_KEY):
     if isinstance(value, tuple):
         short = depth > 0 and len(value) <= _LONGEST_KEY
         return short and all(is_key(v, (), depth - 1) for v in value)
-    if isinstance(value, int):
+    if isinstance(value, Integral):  # NumPy's, too
         return -(2**63) <= value < 2**63
-    return value is None or isinstance(value, (str, float, bytes, others))
+    return value is None or isinstance(value, (str, bytes, Real, others))
 
 
 def _is_number(value):

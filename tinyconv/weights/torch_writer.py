@@ -82,13 +82,6 @@ def _plain(array):
     return array if fits else np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
-def _without_numpy(key):
-    """The key with Python's numbers in the place of NumPy's, in a tuple too."""
-    if isinstance(key, tuple):
-        return tuple(map(_without_numpy, key))
-    return key.item() if isinstance(key, np.generic) else key
-
-
 def _laid_out(arrays):
     """The storages that hold all the arrays, and of each array which and from which element on.
 
@@ -227,7 +220,7 @@ class _Pickle:
 
     def _check_keys(self, keys, path):
         for key in keys:
-            if not is_key(_without_numpy(key), (np.dtype, device_type)):
+            if not is_key(key, (np.bool_, np.dtype, device_type)):
                 raise TypeError(f"save: value{path} has a key of type {type(key).__name__}; {KEYS}")
 
     def _dict(self, value, path):

@@ -140,8 +140,9 @@ def cross_entropy(
     if target.dtype.kind in "fc":
         if target.shape != logits.shape:
             raise ValueError(
-                f"cross_entropy: target probabilities {list(target.shape)} must have the shape of "
-                f"the logits {list(logits.shape)}"
+                f"cross_entropy: a target of {target.dtype} holds probabilities and must have the "
+                f"shape of the logits {list(logits.shape)}, got {list(target.shape)}; class "
+                "indices are integers (.long())"
             )
         if ignore_index >= 0:
             raise ValueError(
