@@ -175,10 +175,20 @@ def peaks(results):
     return markdown(header, rows)
 
 
+def small_ops(results):
+    """One line per op: microseconds and ratio."""
+    rows = []
+    for r in results["eager"]:
+        ours, theirs = r["microseconds"], r["torch_microseconds"]
+        cells = ["-", "-"] if theirs is None else [f"{theirs:.1f}", _ratio(theirs / ours)]
+        rows.append((r["op"], f"`{r['text']}`", f"{ours:.1f}", *cells))
+    return markdown(("op", "text", "us", "PyTorch, us", "ratio"), rows)
+
+
 TABLES = {
     "machine": machine, "goals": goals, "training": nets("training"),
     "inference": nets("inference"), "imagenet": imagenet, "ladder": ladder, "choices": choices,
-    "growth": grown, "start": start, "memory": peaks,
+    "growth": grown, "start": start, "memory": peaks, "eager": small_ops,
 }  # fmt: skip
 
 

@@ -53,8 +53,8 @@ from tinyconv.nn.functional import (
     selu_,
     threshold_,
 )
-from tinyconv.ops.activations import celu, hardshrink, prelu, rrelu, selu, threshold
 from tinyconv.ops import inplace as _inplace
+from tinyconv.ops.activations import celu, hardshrink, prelu, rrelu, selu, threshold
 from tinyconv.ops.arithmetic import (
     add,
     clamp,

@@ -16,7 +16,8 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
 
     Args:
         obj: Tensors, arrays, numbers, texts, bytes, dtypes, None, and dicts, lists, tuples and sets
-            of them, nested at will: a ``state_dict()`` or a whole state of training.
+            of them, at most 200 deep: a ``state_dict()`` or a whole state of training. Keys are
+            dtypes, texts, numbers below 2^63, None and short tuples of the latter.
         f: a path, or a binary file that is open for writing.
         pickle_module, pickle_protocol, _use_new_zipfile_serialization: accepted for PyTorch's
             sake; they change nothing.
