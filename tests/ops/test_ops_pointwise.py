@@ -247,10 +247,10 @@ def test_sigmoid_and_log1p_keep_small_numbers():
 @pytest.mark.parametrize(
     "function", [F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.silu, F.hardtanh]
 )
-def test_inplace_is_accepted_and_changes_nothing(function):
-    x = tc.tensor([-1.0, 2.0])
-    function(x, inplace=True)
-    assert x.tolist() == [-1.0, 2.0]
+def test_inplace_makes_the_result_of_the_argument(function):
+    x = tc.tensor([-1.5, 2.0])
+    wanted = function(x.clone()).tolist()
+    assert function(x, inplace=True) is x and x.tolist() == wanted != [-1.5, 2.0]
 
 
 def test_inplace_may_be_given_by_position():
